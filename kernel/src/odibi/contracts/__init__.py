@@ -1,0 +1,112 @@
+"""The eleven contracts: what a plugin may offer, one Protocol a family, and the values that cross the seam.
+
+A plugin talks to the kernel through this package, :mod:`odibi.hookspecs`, :mod:`odibi.errors` and
+:mod:`odibi.testing` alone. A component is an attrs class whose fields are its options (see :func:`option`); it need
+not inherit from anything here.
+
+Signatures bind in names and order; the sentences in the docstrings bind in meaning.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from odibi.contracts.cache import Cache, CacheEntry, CacheStats, Lease
+    from odibi.contracts.checkpoint import CheckpointStore, RunLock, RunRecord
+    from odibi.contracts.engine import Column, Engine, FrameInfo, Session
+    from odibi.contracts.executor import Executor, Outcome, State, Task, Work
+    from odibi.contracts.format import Format, Source, TableFormat, Target, WriteMode, WriteReport
+    from odibi.contracts.metric import Kind, Measurement, MetricSink
+    from odibi.contracts.observer import Observer
+    from odibi.contracts.option import option
+    from odibi.contracts.secret import Secret, SecretStore
+    from odibi.contracts.storage import ABSENT, ALWAYS, Match, Stat, Storage, check_path
+    from odibi.contracts.transform import Transform, TransformContext
+    from odibi.contracts.trigger import Batch, Schedule, TriggerSource
+
+FAMILIES: tuple[str, ...] = (
+    "engine",
+    "storage",
+    "format",
+    "transform",
+    "cache",
+    "checkpoint",
+    "trigger",
+    "metric",
+    "executor",
+    "secret",
+    "observer",
+)
+"""The families of components, in the order in which they are listed."""
+
+_HOMES = {
+    "option": ("option",),
+    "engine": ("Column", "Engine", "FrameInfo", "Session"),
+    "storage": ("ABSENT", "ALWAYS", "Match", "Stat", "Storage", "check_path"),
+    "format": ("Format", "Source", "TableFormat", "Target", "WriteMode", "WriteReport"),
+    "transform": ("Transform", "TransformContext"),
+    "cache": ("Cache", "CacheEntry", "CacheStats", "Lease"),
+    "checkpoint": ("CheckpointStore", "RunLock", "RunRecord"),
+    "trigger": ("Batch", "Schedule", "TriggerSource"),
+    "metric": ("Kind", "Measurement", "MetricSink"),
+    "executor": ("Executor", "Outcome", "State", "Task", "Work"),
+    "secret": ("Secret", "SecretStore"),
+    "observer": ("Observer",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604
+    "ABSENT",
+    "ALWAYS",
+    "FAMILIES",
+    "Batch",
+    "Cache",
+    "CacheEntry",
+    "CacheStats",
+    "CheckpointStore",
+    "Column",
+    "Engine",
+    "Executor",
+    "Format",
+    "FrameInfo",
+    "Kind",
+    "Lease",
+    "Match",
+    "Measurement",
+    "MetricSink",
+    "Observer",
+    "Outcome",
+    "RunLock",
+    "RunRecord",
+    "Schedule",
+    "Secret",
+    "SecretStore",
+    "Session",
+    "Source",
+    "Stat",
+    "State",
+    "Storage",
+    "TableFormat",
+    "Target",
+    "Task",
+    "Transform",
+    "TransformContext",
+    "TriggerSource",
+    "Work",
+    "WriteMode",
+    "WriteReport",
+    "check_path",
+    "option",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a contract when it is first named: listing plugins must not pay for eleven modules."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,159 @@
+"""Format: reads and writes one format for one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol, runtime_checkable
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from odibi.contracts.engine import Engine, Frame
+    from odibi.contracts.storage import Storage
+
+
+class WriteMode(str, Enum):
+    """What a write does with what is there."""
+
+    OVERWRITE = "overwrite"
+    """Readers see the old data or the new, whole."""
+    APPEND = "append"
+    """One more part beside those there; the same part twice changes nothing."""
+    APPEND_ONCE = "append_once"
+    """Only rows whose keys are not there yet."""
+    UPSERT = "upsert"
+    """Rows whose keys are there replace them; the others are added."""
+    ERROR = "error"
+    """Fail if anything is there."""
+    IGNORE = "ignore"
+    """Do nothing if anything is there."""
+
+
+@attrs.frozen
+class Source:
+    """What a node reads.
+
+    Attributes:
+        storage: the built connection.
+        connection: its name in the project.
+        path: an object, a folder, or a glob (``*``, ``?``, ``[...]``, ``**``); ``None`` for a table or a query.
+        table: the name of a table, for connections that have them.
+        query: a query, for connections that answer them.
+        format: the built format; a :class:`Format` or a :class:`TableFormat`.
+        format_name: its name in the project (``csv``).
+        columns: the columns wanted, in order; ``None`` for all. Formats that can, read no others.
+    """
+
+    storage: Storage
+    connection: str
+    format: Format | TableFormat
+    format_name: str
+    path: str | None = None
+    table: str | None = None
+    query: str | None = None
+    columns: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.connection}:{self.path or self.table or self.query}"
+
+
+@attrs.frozen
+class Target:
+    """What a node writes.
+
+    Attributes:
+        storage, connection, path, table, format, format_name: as in :class:`Source`.
+        mode: what happens to what is there.
+        partition_by: columns whose values become folders (``year=2013/``).
+        keys: the key columns of ``append_once`` and ``upsert``.
+        part: names the parts of an append: the same for each attempt at the same work, different for other work.
+    """
+
+    storage: Storage
+    connection: str
+    format: Format | TableFormat
+    format_name: str
+    part: str
+    path: str | None = None
+    table: str | None = None
+    mode: WriteMode = WriteMode.OVERWRITE
+    partition_by: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.connection}:{self.path or self.table}"
+
+
+@attrs.frozen
+class WriteReport:
+    """What a write did.
+
+    Attributes:
+        rows: written; ``None`` where the engine cannot know without computing.
+        bytes: of the objects written; ``None`` where not known.
+        paths: the objects written, relative to the storage.
+        skipped: the mode was ``ignore`` (or the part was there) and nothing was written.
+        etags: path to etag, where the storage gave one.
+    """
+
+    rows: int | None
+    bytes: int | None = None
+    paths: tuple[str, ...] = ()
+    skipped: bool = False
+    etags: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@runtime_checkable
+class Format(Protocol):
+    """One object, one frame: CSV, Parquet and their like.
+
+    Its engine finds the objects (globs, folders, partitions), opens and publishes them, and asks the format for the
+    middle part alone. Registered as ``"<engine>.<format>"``, such as ``"pandas.csv"``. Its fields are its options; an
+    option that it does not know is refused by the kernel before anything runs.
+    """
+
+    extensions: ClassVar[tuple[str, ...]]
+    """File name endings that mean this format (``(".csv", ".csv.gz")``); the first is given to new parts."""
+
+    def read_object(self, file: BinaryIO, *, name: str, columns: Sequence[str] | None = None) -> Frame:
+        """The frame in ``file``.
+
+        Args:
+            file: seekable, at its start.
+            name: what to call it in an error.
+            columns: the columns wanted; ``None`` for all.
+
+        Raises:
+            DataError: it is not what it should be; says where (line, column) as far as that can be known.
+        """
+        ...
+
+    def write_object(self, frame: Frame, file: BinaryIO) -> None:
+        """Write all of ``frame`` to ``file``; the caller publishes it."""
+        ...
+
+    def read_object_chunks(
+        self, file: BinaryIO, rows: int, *, name: str, columns: Sequence[str] | None = None
+    ) -> Iterator[Frame]:
+        """As :meth:`read_object`, in order, about ``rows`` rows at a time."""
+        ...
+
+    def write_object_chunks(self, frames: Iterator[Frame], file: BinaryIO) -> int:
+        """Write frames of one schema one after another as one object; returns the number of rows."""
+        ...
+
+
+@runtime_checkable
+class TableFormat(Protocol):
+    """A format that looks after its own objects: a table format, a database, a message queue."""
+
+    def read(self, source: Source, engine: Engine) -> Frame:
+        """The data at ``source``."""
+        ...
+
+    def write(self, frame: Frame, target: Target, engine: Engine) -> WriteReport:
+        """Write ``frame`` as ``target.mode`` says, or refuse a mode that it does not offer with ``DataError``."""
+        ...

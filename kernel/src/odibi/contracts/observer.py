@@ -1,0 +1,30 @@
+"""Observer: watches runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from odibi.events import Event
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Is told of every event of a run.
+
+    Promises made to it:
+        * Events come one at a time, off the nodes' threads, those of one node in order.
+        * ``RunStarted`` comes first and ``RunFinished`` last; every node that started has a ``NodeFinished``.
+
+    Promises it makes:
+        * It does not change an event.
+        * If it raises, the run goes on; it is logged once, counted, and cut off after repeated failures.
+    """
+
+    def handle(self, event: Event) -> None:
+        """Take one event."""
+        ...
+
+    def close(self) -> None:
+        """Called after the last event; may be called twice."""
+        ...

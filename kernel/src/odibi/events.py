@@ -1,0 +1,147 @@
+"""What a run tells about itself. Progress, stories, metrics, logs and alerts see these and nothing else.
+
+Events are attrs classes. They are built on the nodes' own threads, where a frozen class would cost three times as
+much as the rest of the event, so they are not frozen; nobody changes one all the same.
+
+``monotonic`` is nanoseconds on the monotonic clock, for differences; ``wall`` is seconds since the epoch, UTC, for
+people. Both are taken when the thing happened, not when it was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from odibi.contracts.executor import Outcome
+
+
+@attrs.define
+class Event:
+    """Something that happened in a run."""
+
+    run_id: str
+    monotonic: int
+    wall: float
+
+
+@attrs.define
+class RunStarted(Event):
+    """A run begins.
+
+    Attributes:
+        pipeline: its name.
+        project: the project's name.
+        nodes: how many nodes the plan holds.
+        workers: how many tasks may run at once.
+        plugins: ``(distribution, version)`` of the plugins in use.
+    """
+
+    pipeline: str
+    project: str
+    nodes: int
+    workers: int
+    plugins: Sequence[tuple[str, str]] = ()
+
+
+@attrs.define
+class RunFinished(Event):
+    """A run is over.
+
+    Attributes:
+        state: ``succeeded``, ``failed`` or ``cancelled``.
+        counts: how many nodes had each outcome.
+        duration: seconds.
+    """
+
+    pipeline: str
+    state: str
+    counts: Mapping[str, int]
+    duration: float
+
+
+@attrs.define
+class NodeEvent(Event):
+    """Something that happened to one node."""
+
+    node: str
+
+
+@attrs.define
+class NodeStarted(NodeEvent):
+    """An attempt at a node begins.
+
+    Attributes:
+        attempt: 1 for the first.
+        worker: who runs it.
+    """
+
+    attempt: int
+    worker: str
+
+
+@attrs.define
+class NodeRetried(NodeEvent):
+    """An attempt failed, and another one follows.
+
+    Attributes:
+        attempt: the one that failed.
+        delay: seconds until the next.
+        error: what went wrong.
+    """
+
+    attempt: int
+    delay: float
+    error: BaseException
+
+
+@attrs.define
+class NodeWarned(NodeEvent):
+    """Something about a node that a person should know, and that does not fail it."""
+
+    message: str
+
+
+@attrs.define
+class NodeFinished(NodeEvent):
+    """A node has its outcome; also said of nodes that were skipped or cancelled and never started."""
+
+    outcome: Outcome
+
+
+@attrs.define
+class StepFinished(NodeEvent):
+    """One part of a node is done.
+
+    Attributes:
+        step: ``read``, ``sql``, ``function``, ``operation``, ``validate`` or ``write``.
+        position: which of the transform's steps, from 0.
+        duration: seconds.
+        rows: in the current frame afterwards; ``None`` where the engine does not know.
+        detail: what a reader may want to know: the rendered SQL, the target, the rules checked.
+    """
+
+    step: str
+    position: int
+    duration: float
+    rows: int | None = None
+    detail: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.define
+class PluginFailed(Event):
+    """An observer, sink or hook of a plugin raised; the run goes on.
+
+    Attributes:
+        plugin: its distribution and version, or its name.
+        hook: what was called.
+        error: what it raised.
+        cut_off: whether it will be called again in this run.
+    """
+
+    plugin: str
+    hook: str
+    error: BaseException
+    cut_off: bool

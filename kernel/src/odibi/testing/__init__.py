@@ -1,0 +1,1 @@
+"""What people test their plugins and pipelines with."""

@@ -1,0 +1,14 @@
+"""The pandas engine for Odibi."""
+
+from __future__ import annotations
+
+from odibi import hookimpl
+
+__version__ = "0.1.0"
+ODIBI_API = ">=1.0,<2"
+
+
+@hookimpl
+def odibi_engines() -> dict[str, str]:
+    """The engine for ``engine: pandas``."""
+    return {"pandas": "odibi_pandas.engine:PandasEngine"}
