@@ -96,12 +96,10 @@ class OdibiError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default reduction, and errors travel between processes.
-        return (_rebuild, (type(self), self.what, self.where, self.remedy, self.__dict__))
+        return (_rebuild, (type(self), self.what, self.__dict__))
 
 
-def _rebuild(
-    kind: type[OdibiError], what: str, where: object, remedy: str, state: dict[str, object]
-) -> OdibiError:
+def _rebuild(kind: type[OdibiError], what: str, where: object, remedy: str, state: dict[str, object]) -> OdibiError:
     error = kind.__new__(kind)
     Exception.__init__(error, what)
     error.__dict__.update(state)

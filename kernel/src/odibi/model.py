@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import attrs
 
 from odibi.contracts.format import WriteMode
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EMPTY: Mapping[str, Any] = {}
 """Shared by every node without options, so that a hundred thousand nodes do not own one each. Never changed."""

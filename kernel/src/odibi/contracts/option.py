@@ -40,9 +40,7 @@ def option(
     Returns:
         What :func:`attrs.field` returns, with the above under ``metadata["odibi"]``.
     """
-    metadata = {
-        "odibi": {"help": help, "aliases": tuple(aliases), "only": only, "secret": secret, "is_path": is_path}
-    }
+    metadata = {"odibi": {"help": help, "aliases": tuple(aliases), "only": only, "secret": secret, "is_path": is_path}}
     given: dict[str, Any] = {"factory": factory} if factory is not None else {"default": default}
     return attrs.field(
         **given, validator=validator, converter=converter, metadata=metadata, repr=not secret, kw_only=True
