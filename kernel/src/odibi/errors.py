@@ -99,7 +99,7 @@ class OdibiError(Exception):
         return (_rebuild, (type(self), self.what, self.__dict__))
 
 
-def _rebuild(kind: type[OdibiError], what: str, where: object, remedy: str, state: dict[str, object]) -> OdibiError:
+def _rebuild(kind: type[OdibiError], what: str, state: dict[str, object]) -> OdibiError:
     error = kind.__new__(kind)
     Exception.__init__(error, what)
     error.__dict__.update(state)
