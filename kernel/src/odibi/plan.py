@@ -1,0 +1,137 @@
+"""What must run, and why."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import attrs
+
+from odibi.errors import GraphError, Problem
+from odibi.graph import build_graph, subgraph
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from odibi.graph import Graph
+    from odibi.model import Pipeline
+
+
+class Action(str, Enum):
+    """What a plan wants of a node."""
+
+    RUN = "run"
+    REUSE = "reuse"
+    RESTORE = "restore"
+
+
+@attrs.frozen
+class Plan:
+    """A graph cut down to what a run is about, with a decision for each node.
+
+    Attributes:
+        pipeline: its name.
+        graph: the nodes in question.
+        actions, reasons: for each node of the graph.
+        keep: nodes whose values the caller wants when the run is over.
+        priority: for each node its turn among ready nodes; 0 goes first.
+    """
+
+    pipeline: str
+    graph: Graph
+    actions: Sequence[Action]
+    reasons: Sequence[str]
+    keep: frozenset[int]
+    priority: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.graph)
+
+
+def make_plan(
+    pipeline: Pipeline,
+    *,
+    select: Iterable[str] = (),
+    targets: Collection[str] | None = None,
+    given: Collection[str] = (),
+) -> Plan:
+    """Decide what has to run.
+
+    Args:
+        pipeline: what there is.
+        select: expressions as :meth:`odibi.graph.Graph.select` takes them; nothing for all nodes.
+        targets: nodes whose values the caller wants; they and what they need are run. By default all selected nodes
+            run, and the values of those that nothing reads and that write nothing are kept.
+        given: names whose values are handed to the run; nodes of that name are not run.
+
+    Raises:
+        GraphError: the nodes make no graph, a name is not known, or an input is missing.
+    """
+    # A name that a node makes can still be given: the node then does not run, and neither does what only it needs.
+    full = build_graph(pipeline.nodes, [name for name in given if all(node.name != name for node in pipeline.nodes)])
+    chosen, reasons = _chosen(full, select, targets)
+    handed = {full.index[name] for name in given if full.index[name] < len(full)}
+    needed = _needed(full, chosen - handed, handed)
+    for node in needed - chosen:
+        reasons[node] = "an input of a selected node"
+    graph = subgraph(full, needed, [*full.given, *(full.nodes[node].name for node in sorted(handed))])
+    kept = _kept(graph, targets)
+    return Plan(
+        pipeline.name,
+        graph,
+        [Action.RUN] * len(graph),
+        [reasons.get(node, "nothing is kept from earlier runs") for node in sorted(needed)]
+        if reasons
+        else ["nothing is kept from earlier runs"] * len(graph),
+        kept,
+        _priority(graph),
+    )
+
+
+def _chosen(graph: Graph, select: Iterable[str], targets: Collection[str] | None) -> tuple[set[int], dict[int, str]]:
+    expressions = list(select)
+    chosen = graph.select(expressions) if expressions else set(range(len(graph)))
+    if targets is None:
+        return chosen, dict.fromkeys(chosen, "selected") if expressions else {}
+    unknown = [name for name in targets if graph.index.get(name, len(graph)) >= len(graph)]
+    if unknown:
+        names = ", ".join(node.name for node in graph.nodes[:10])
+        raise GraphError(
+            Problem(f"the target '{name}' is no node of this pipeline.", None, f"Its nodes are: {names}.")
+            for name in unknown
+        )
+    wanted = {graph.index[name] for name in targets}
+    return (chosen & wanted if expressions else wanted), dict.fromkeys(wanted, "a target")
+
+
+def _needed(graph: Graph, chosen: set[int], handed: set[int]) -> set[int]:
+    """The chosen nodes with all that they need, not looking behind values that are handed in."""
+    if len(chosen) == len(graph):
+        return chosen
+    needed = set(chosen)
+    todo = list(chosen)
+    while todo:
+        for slot in graph.inputs[todo.pop()]:
+            if slot < len(graph) and slot not in needed and slot not in handed:
+                needed.add(slot)
+                todo.append(slot)
+    return needed
+
+
+def _kept(graph: Graph, targets: Collection[str] | None) -> frozenset[int]:
+    if targets is not None:
+        return frozenset(graph.index[name] for name in targets if graph.index.get(name, len(graph)) < len(graph))
+    return frozenset(node for node, item in enumerate(graph.nodes) if not graph.successors[node] and item.write is None)
+
+
+def _priority(graph: Graph) -> list[int]:
+    """Longest remaining path first, by number of nodes; as written among equals.
+
+    List scheduling by critical path stays within a few percent of the lower bound on ragged graphs, where a
+    first-in-first-out queue loses three quarters on a comb.
+    """
+    remaining = graph.remaining()
+    turn = [0] * len(graph)
+    for place, node in enumerate(sorted(range(len(graph)), key=lambda node: -remaining[node])):
+        turn[node] = place
+    return turn
