@@ -1,0 +1,40 @@
+"""What every test of the repository shares.
+
+``ODIBI_REQUIRE_ALL=1`` says that everything a test may need is here. A test that skips itself all the same then fails:
+on the machine that decides, "not run" must not look like "passed".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("ODIBI_REQUIRE_ALL", "") not in ("", "0")
+
+
+def _reason(longrepr: object) -> str:
+    return str(longrepr[2] if isinstance(longrepr, tuple) else longrepr)
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{_reason(report.longrepr)}\nODIBI_REQUIRE_ALL is set, so nothing may be skipped."
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skipped test is a failed one where everything must run."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """So is a module that skips itself as a whole."""
+    report = yield
+    _refuse_skip(report)
+    return report
