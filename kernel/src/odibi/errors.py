@@ -39,7 +39,16 @@ __all__ = [
     "TransformError",
     "Transient",
     "ValidationFailed",
+    "sentence",
 ]
+
+
+def sentence(what: str, where: object = None, remedy: str = "") -> str:
+    """``where: what. remedy``, with as much of it as is known."""
+    head = f"{where}: {what}" if where else what
+    if not remedy:
+        return head
+    return f"{head}{'' if head.endswith(('.', '!', '?', ':')) else '.'} {remedy}"
 
 
 class Position(NamedTuple):
@@ -63,9 +72,7 @@ class Problem(NamedTuple):
     remedy: str = ""
 
     def __str__(self) -> str:
-        head = f"{self.where}: " if self.where else ""
-        tail = f" {self.remedy}" if self.remedy else ""
-        return f"{head}{self.what}{tail}"
+        return sentence(self.what, self.where, self.remedy)
 
 
 class OdibiError(Exception):
@@ -90,9 +97,7 @@ class OdibiError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        head = f"{self.where}: " if self.where else ""
-        tail = f" {self.remedy}" if self.remedy else ""
-        return f"{head}{self.what}{tail}"
+        return sentence(self.what, self.where, self.remedy)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default reduction, and errors travel between processes.
@@ -143,8 +148,7 @@ class OptionError(OdibiError):
         self.problems = tuple(problems)
         lines = []
         for path, what, remedy in self.problems:
-            at = ".".join(map(str, path))
-            lines.append(f"{at + ': ' if at else ''}{what}{' ' + remedy if remedy else ''}")
+            lines.append(sentence(what, ".".join(map(str, path)), remedy))
         super().__init__("; ".join(lines), where=component)
 
 
