@@ -1,0 +1,146 @@
+"""Storage in a folder of a local, or mounted, file system."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from shutil import copyfileobj
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import attrs
+
+from odibi import option
+from odibi.contracts.storage import ALWAYS, Stat, check_path
+from odibi.errors import InvalidPath, NotFound
+from odibi_local.drafts import Draft, ObjectFile, draft_at, is_reserved, remove, stat_of
+from odibi_local.failures import display, mapped
+from odibi_local.listing import objects_under
+from odibi_local.places import make_folders, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from odibi.contracts.storage import When
+
+_BUFFER = 1 << 17
+_CHUNK = 1 << 20
+
+
+@attrs.frozen
+class LocalStorage:
+    """Objects as files below one folder; see :class:`odibi.contracts.Storage` for what it promises.
+
+    Nothing outside the folder is ever read or written: a path cannot climb out, and a symbolic link that leads out is
+    refused. Links that stay inside are followed; deleting one removes the link alone. Deleting the last object of a
+    folder removes the folder, as folders are nothing but the prefixes of objects here.
+    """
+
+    base_path: str = option(
+        ".", help="The folder that holds the objects.", is_path=True, aliases=("path",), converter=os.path.abspath
+    )
+    create_base: bool = option(True, help="Make the folder when the first object is written.", aliases=("create",))
+    fsync: bool = option(
+        True, help="Have each write on disk before it counts as done; without, a power cut may undo the last writes."
+    )
+
+    def read(self, path: str) -> bytes:
+        """The whole object."""
+        with self.open(path) as file:
+            return file.read()
+
+    def open(self, path: str) -> BinaryIO:
+        """The object as a seekable binary file."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a named pipe would keep us waiting
+        path = _object_path(path)
+        with mapped(path), place_of(self.base_path, path) as place:
+            handle = os.open(place.name, flags, dir_fd=place.folder)
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                os.close(handle)
+                raise _not_found(path)
+        return io.BufferedReader(ObjectFile(handle, "rb", path), _BUFFER)
+
+    def write(self, path: str, data: bytes | memoryview | BinaryIO, *, when: When = ALWAYS) -> Stat:
+        """Make ``data`` the object at ``path``, atomically and durably."""
+        with self._draft(path) as draft:
+            if isinstance(data, (bytes, bytearray, memoryview)):
+                draft.file.write(data)
+            else:
+                copyfileobj(data, draft.file, _CHUNK)
+            return draft.publish(when)
+
+    @contextmanager
+    def create(self, path: str, *, when: When = ALWAYS) -> Iterator[BinaryIO]:
+        """A binary file that becomes the object when the ``with`` block ends."""
+        with self._draft(path) as draft:
+            yield draft.file
+            draft.publish(when)
+
+    def stat(self, path: str) -> Stat:
+        """What is at ``path``."""
+        path = _object_path(path)
+        with mapped(path), place_of(self.base_path, path) as place:
+            status = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_found(path)
+        return stat_of(path, status)
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        """All objects at or under ``prefix``, in the order of their paths."""
+        return self._list(check_path(prefix))
+
+    def delete(self, path: str) -> None:
+        """Remove the object."""
+        path = _object_path(path)
+        with mapped(path), suppress(FileNotFoundError, NotADirectoryError):
+            remove(self.base_path, path, durable=self.fsync)
+
+    def uri(self, path: str) -> str:
+        """The ``file://`` address."""
+        return Path(self.base_path, check_path(path)).as_uri()
+
+    def native_options(self, for_: str) -> Mapping[str, Any]:  # noqa: ARG002 - a file needs none for any reader
+        """Nothing: the address is enough."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _list(self, prefix: str) -> Iterator[Stat]:
+        with suppress(NotFound, InvalidPath):
+            yield self.stat(prefix)
+            return
+        with mapped(prefix):
+            yield from objects_under(self.base_path, prefix)
+
+    @contextmanager
+    def _draft(self, path: str) -> Iterator[Draft]:
+        path = _object_path(path)
+        with mapped(self.base_path):
+            if self.create_base:
+                make_folders(self.base_path, durable=self.fsync)
+            elif not os.path.isdir(self.base_path):  # noqa: PTH112
+                raise NotFound(
+                    "the folder of the connection does not exist",
+                    where=self.base_path,
+                    remedy="Make it, or set create_base: true.",
+                )
+        with draft_at(self.base_path, path, durable=self.fsync) as draft:
+            yield draft
+
+
+def _object_path(path: str) -> str:
+    clean = check_path(path)
+    if not clean:
+        raise InvalidPath("the path is empty", where=repr(path), remedy="Name an object below the connection's base.")
+    if is_reserved(clean):
+        raise InvalidPath("the name is one that the storage uses itself", where=display(path), remedy="Use another.")
+    return clean
+
+
+def _not_found(path: str) -> NotFound:
+    return NotFound(
+        "there is no such object", where=display(path), remedy="There is a folder or a device of that name."
+    )
