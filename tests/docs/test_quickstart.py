@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,21 +17,22 @@ LEFT_BEHIND = shutil.ignore_patterns(".git", ".tox", ".venv*", ".*_cache", "__py
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path: Path) -> Iterator[Path]:
     """What a clone holds."""
     clone = tmp_path / "clone"
     shutil.copytree(ROOT, clone, ignore=LEFT_BEHIND)
-    return clone
+    yield clone
+    shutil.rmtree(clone)  # an environment with pandas in it is too big to be kept like other test folders
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """One in which ``python3`` is the Python that runs the tests, and nothing of its packages shows."""
-    bin = tmp_path / "bin"
-    bin.mkdir()
-    (bin / "python3").symlink_to(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "python3").symlink_to(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV", "FLIGHTS"))}
-    return {**kept, "PATH": f"{bin}{os.pathsep}/usr/bin{os.pathsep}/bin", "NO_COLOR": "1"}
+    return {**kept, "PATH": f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin", "NO_COLOR": "1"}
 
 
 def test_the_run_command_works_from_a_clone_twice(readme: str, clone: Path, environment: dict[str, str]) -> None:
