@@ -396,6 +396,7 @@ class Project:
         name: the ``project`` key.
         root: the folder of the project file; relative paths count from it.
         engine: for nodes and pipelines that name none.
+        engines: an engine's options, by its name.
         connections: by name.
         pipelines: in the order in which they run.
         secrets: secret stores by name, for ``${secret:store/name}``.
@@ -405,6 +406,7 @@ class Project:
     name: str
     root: Path | None = None
     engine: str | None = "pandas"
+    engines: Mapping[str, Mapping[str, Any]] = EMPTY
     connections: Mapping[str, Connection] = EMPTY
     pipelines: tuple[Pipeline, ...] = ()
     retry: Retry | None = None

@@ -69,8 +69,8 @@ def make_plan(
     """
     # A name that a node makes can still be given: the node then does not run, and neither does what only it needs.
     full = build_graph(pipeline.nodes, [name for name in given if all(node.name != name for node in pipeline.nodes)])
-    chosen, reasons = _chosen(full, select, targets)
     handed = {full.index[name] for name in given if full.index[name] < len(full)}
+    chosen, reasons = _chosen(full, select, targets, handed)
     needed = _needed(full, chosen - handed, handed)
     for node in needed - chosen:
         reasons[node] = "an input of a selected node"
@@ -88,9 +88,11 @@ def make_plan(
     )
 
 
-def _chosen(graph: Graph, select: Iterable[str], targets: Collection[str] | None) -> tuple[set[int], dict[int, str]]:
+def _chosen(
+    graph: Graph, select: Iterable[str], targets: Collection[str] | None, handed: set[int]
+) -> tuple[set[int], dict[int, str]]:
     expressions = list(select)
-    chosen = graph.select(expressions) if expressions else set(range(len(graph)))
+    chosen = graph.select(expressions) if expressions else _all(graph, handed)
     if targets is None:
         return chosen, dict.fromkeys(chosen, "selected") if expressions else {}
     unknown = [name for name in targets if graph.index.get(name, len(graph)) >= len(graph)]
@@ -102,6 +104,13 @@ def _chosen(graph: Graph, select: Iterable[str], targets: Collection[str] | None
         )
     wanted = {graph.index[name] for name in targets}
     return (chosen & wanted if expressions else wanted), dict.fromkeys(wanted, "a target")
+
+
+def _all(graph: Graph, handed: set[int]) -> set[int]:
+    """Every node; when some are handed in, those with a purpose of their own: they write, or nothing reads them."""
+    if not handed:
+        return set(range(len(graph)))
+    return {at for at, node in enumerate(graph.nodes) if not graph.successors[at] or node.write is not None}
 
 
 def _needed(graph: Graph, chosen: set[int], handed: set[int]) -> set[int]:

@@ -42,14 +42,15 @@ class Outcome:
     Attributes:
         node: the node's name.
         state: see :class:`State`.
-        value: a reference to the result, in the executor's own terms (the result itself, for executors that work in
-            this process); ``None`` once the last reader has had it.
+        value: when it is reported, a reference to the result in the executor's own terms (the result itself, for
+            executors that work in this process). The work queue takes it over and leaves ``None``.
         error: why it failed; ``None`` otherwise.
         attempts: how often it was tried; 0 if it never started.
         started, finished: nanoseconds on the monotonic clock; 0 if it never started.
         worker: who ran it.
         info: rows and schema of the result, where it is a frame.
         write: what was written.
+        reason: why it never started, in words; empty if it did.
         warnings: sentences for people: validation rules that only warn, and their like.
         quarantined: rows that validation set aside.
     """
@@ -64,6 +65,7 @@ class Outcome:
     worker: str = ""
     info: FrameInfo | None = None
     write: WriteReport | None = None
+    reason: str = ""
     warnings: Sequence[str] = ()
     quarantined: int = 0
 
@@ -118,6 +120,14 @@ class Work(Protocol):
 
     def finished(self) -> bool:
         """Whether every node has its outcome."""
+        ...
+
+    def ready(self) -> int:
+        """How many tasks wait to be taken, retries that are not due yet included; a hint for starting workers."""
+        ...
+
+    def abandon(self, error: BaseException) -> None:
+        """Say that the executor itself cannot go on; every :meth:`take` returns ``None`` from now on."""
         ...
 
 

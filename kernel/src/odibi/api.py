@@ -1,0 +1,488 @@
+"""The Python API: load a project, or write a pipeline, and run it.
+
+.. code-block:: python
+
+    import odibi
+
+    odibi.load("odibi.yaml").run()
+
+
+    @odibi.node
+    def orders(): ...
+
+
+    @odibi.node
+    def totals(orders): ...
+
+
+    odibi.Pipeline("sales", [orders, totals]).run()["totals"]
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import attrs
+
+from odibi import model
+from odibi.errors import ConfigError, Problem
+from odibi.graph import Graph, build_graph
+from odibi.plan import Plan, make_plan
+from odibi.redact import Redactor
+from odibi.run.handle import EventLog, RunHandle
+from odibi.run.resources import Resources
+from odibi.run.run import Run
+
+if TYPE_CHECKING:
+    from odibi.contracts.executor import Executor
+    from odibi.contracts.observer import Observer
+    from odibi.host import Host
+    from odibi.run.result import RunResult
+
+__all__ = ["LoadedProject", "Pipeline", "ProjectResult", "load", "node", "run"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK = "__odibi_node__"
+
+
+@overload
+def node(function: F, /) -> F: ...
+@overload
+def node(
+    *,
+    name: str | None = None,
+    depends_on: Sequence[str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Callable[[F], F]: ...
+def node(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    depends_on: Sequence[str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Any:
+    """Make a function a node: its parameters are its inputs, what it returns is its result.
+
+    The function itself is given back, so that it can be called and tested as before.
+
+    Args:
+        name: the node's; by default the function's.
+        depends_on: its inputs in order; by default its parameters without a default, ``params`` and ``context`` left
+            out. Inputs that are no parameters only order the nodes.
+        params: values of further parameters.
+        arguments: parameter to input, where their names differ.
+        settings: further fields of :class:`odibi.Node`, such as ``retry``, ``timeout``, ``write``, ``tags``.
+    """
+
+    def mark(target: Any) -> Any:
+        made = _node_of(target, name, depends_on, params or {}, arguments or {}, settings)
+        setattr(target, _MARK, made)
+        return target
+
+    return mark if function is None else mark(function)
+
+
+def _node_of(
+    function: Callable[..., Any],
+    name: str | None,
+    depends_on: Sequence[str] | None,
+    params: Mapping[str, Any],
+    arguments: Mapping[str, str],
+    settings: Mapping[str, Any],
+) -> model.Node:
+    known = {field.name for field in attrs.fields(model.Node)}
+    wrong = sorted(set(settings) - known)
+    if wrong:
+        raise TypeError(f"odibi.node() has no setting '{wrong[0]}'; it has: {', '.join(sorted(known))}")
+    inputs = tuple(depends_on) if depends_on is not None else inputs_of(function, params, arguments)
+    return model.Node(
+        name or function.__name__,
+        depends_on=inputs,
+        function=function,
+        params=dict(params),
+        arguments=dict(arguments),
+        **settings,
+    )
+
+
+def inputs_of(function: Callable[..., Any], params: Mapping[str, Any], arguments: Mapping[str, str]) -> tuple[str, ...]:
+    """The inputs that a function's parameters name: those without a default, and those that ``arguments`` maps."""
+    names = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name in arguments:
+            names.append(arguments[parameter.name])
+        elif (
+            parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            and parameter.default is parameter.empty
+            and parameter.name not in params
+            and parameter.name != "context"
+        ):
+            names.append(parameter.name)
+    return tuple(names)
+
+
+@attrs.frozen
+class ProjectResult(Sequence["RunResult"]):
+    """What came of running several pipelines, in the order in which they ran.
+
+    Attributes:
+        runs: one a pipeline; pipelines after one that failed did not run.
+    """
+
+    runs: tuple[RunResult, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of them succeeded."""
+        return all(run.ok for run in self.runs)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, str):
+            return next(run for run in self.runs if run.pipeline == index)
+        return self.runs[index]
+
+    def __iter__(self) -> Iterator[RunResult]:
+        return iter(self.runs)
+
+
+class Pipeline:
+    """A pipeline that can be run.
+
+    Args:
+        name: its name.
+        nodes: functions marked with :func:`node`, or :class:`odibi.Node` objects.
+        engine: for nodes that read, write or transform and name none.
+        connections: by name; a :class:`odibi.Connection`, or its options with their ``type``.
+        host: the plugins to use; by default all that are installed.
+        settings: further fields of :class:`odibi.model.Pipeline`: ``retry``, ``timeout``, ``on_error``, ``tags``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        nodes: Iterable[Callable[..., Any] | model.Node] = (),
+        *,
+        engine: str | None = "pandas",
+        connections: Mapping[str, model.Connection | Mapping[str, Any]] | None = None,
+        host: Host | None = None,
+        **settings: Any,
+    ) -> None:
+        project = model.Project(
+            name,
+            root=Path.cwd(),
+            engine=engine,
+            connections={key: _connection(key, value) for key, value in (connections or {}).items()},
+        )
+        self.model = model.Pipeline(name, tuple(map(_as_node, nodes)), **settings)
+        self._loaded = LoadedProject(project, host=host)
+
+    @classmethod
+    def _of(cls, pipeline: model.Pipeline, loaded: LoadedProject) -> Pipeline:
+        self = cls.__new__(cls)
+        self.model = pipeline
+        self._loaded = loaded
+        return self
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.model.name
+
+    def add(self, *nodes: Callable[..., Any] | model.Node) -> Pipeline:
+        """Add nodes; returns the pipeline itself."""
+        self.model = attrs.evolve(self.model, nodes=(*self.model.nodes, *map(_as_node, nodes)))
+        return self
+
+    def node(self, function: Any = None, /, **settings: Any) -> Any:
+        """As :func:`odibi.node`, and add the node to this pipeline."""
+
+        def mark(target: Any) -> Any:
+            self.add(node(**settings)(target))
+            return target
+
+        return mark if function is None else mark(function)
+
+    def graph(self, inputs: Iterable[str] = ()) -> Graph:
+        """The checked graph.
+
+        Args:
+            inputs: names that a run would be handed.
+
+        Raises:
+            GraphError: the nodes make none.
+        """
+        return build_graph(self.model.nodes, inputs)
+
+    def plan(
+        self,
+        *,
+        select: Iterable[str] = (),
+        targets: Sequence[str] | None = None,
+        inputs: Iterable[str] = (),
+    ) -> Plan:
+        """What a run would do, and why; takes the same choices as :meth:`run`."""
+        return make_plan(self.model, select=select, targets=targets, given=list(inputs))
+
+    def run(
+        self,
+        *,
+        select: Iterable[str] = (),
+        targets: Sequence[str] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        workers: int | None = None,
+        executor: str | Executor | None = None,
+        observers: Sequence[Observer] = (),
+        check: bool = True,
+    ) -> RunResult:
+        """Run it, here and now.
+
+        Args:
+            select: what to run, as :meth:`odibi.graph.Graph.select` takes it; all by default.
+            targets: the nodes whose values are wanted; they and what they need are run.
+            inputs: values by name, instead of nodes or for names that no node makes.
+            workers: how many nodes may run at once; the executor's own number by default.
+            executor: the name of one, or one built; by default what the project says.
+            observers: told every event.
+            check: raise if the run fails.
+
+        Raises:
+            RunFailed: a node failed, and ``check`` is true.
+            GraphError: the nodes make no graph, or a name is not known.
+            KeyboardInterrupt: it came during the run.
+        """
+        made, close = self._loaded._prepare(self, select, targets, inputs, workers, executor, observers)
+        try:
+            result = made.execute()
+        finally:
+            close()
+        return result.raise_for_failure() if check else result
+
+    def start(
+        self,
+        *,
+        select: Iterable[str] = (),
+        targets: Sequence[str] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        workers: int | None = None,
+        executor: str | Executor | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> RunHandle:
+        """Start it and return at once; takes what :meth:`run` takes."""
+        log = EventLog()
+        made, close = self._loaded._prepare(self, select, targets, inputs, workers, executor, [*observers, log])
+        return RunHandle(made, log, after=close)
+
+    def __repr__(self) -> str:
+        return f"<Pipeline '{self.name}' of {len(self.model.nodes)} nodes>"
+
+
+def _as_node(item: Callable[..., Any] | model.Node) -> model.Node:
+    if isinstance(item, model.Node):
+        return item
+    made = getattr(item, _MARK, None)
+    if isinstance(made, model.Node):
+        return made
+    if callable(item):
+        return _node_of(item, None, None, {}, {}, {})
+    raise TypeError(f"a pipeline is made of functions and odibi.Node objects, not of {type(item).__name__}")
+
+
+def _connection(name: str, value: model.Connection | Mapping[str, Any]) -> model.Connection:
+    if isinstance(value, model.Connection):
+        return value
+    options = dict(value)
+    kind = options.pop("type", None)
+    if not isinstance(kind, str):
+        raise ConfigError([Problem(f"connection '{name}' has no 'type'.", None, "Give one, such as 'local'.")])
+    return model.Connection(name, kind, options)
+
+
+class LoadedProject:
+    """A project with its plugins: what :func:`load` returns.
+
+    Args:
+        project: the model.
+        host: the plugins; by default all that are installed, without those that the project blocks.
+        redactor: knows the secrets that were met while loading.
+    """
+
+    def __init__(self, project: model.Project, *, host: Host | None = None, redactor: Redactor | None = None) -> None:
+        self.project = project
+        self.redactor = redactor if redactor is not None else Redactor()
+        self._host = host
+
+    @property
+    def host(self) -> Host:
+        """The plugins, looked for when they are first needed."""
+        if self._host is None:
+            from odibi.host import Host
+
+            self._host = Host(block=self.project.plugins.block, prefer=self.project.plugins.prefer)
+        return self._host
+
+    @property
+    def pipelines(self) -> tuple[Pipeline, ...]:
+        """The pipelines, in the order in which they run."""
+        return tuple(Pipeline._of(pipeline, self) for pipeline in self.project.pipelines)
+
+    def __getitem__(self, name: str) -> Pipeline:
+        """The pipeline called ``name``.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for pipeline in self.pipelines:
+            if pipeline.name == name:
+                return pipeline
+        known = ", ".join(pipeline.name for pipeline in self.project.pipelines) or "none"
+        raise ConfigError([Problem(f"there is no pipeline '{name}'; the project has: {known}.")])
+
+    def run(
+        self,
+        pipelines: str | Sequence[str] | None = None,
+        *,
+        select: Iterable[str] = (),
+        targets: Sequence[str] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        workers: int | None = None,
+        executor: str | Executor | None = None,
+        observers: Sequence[Observer] = (),
+        check: bool = True,
+    ) -> ProjectResult:
+        """Run pipelines one after another; the first that fails is the last that runs.
+
+        Args:
+            pipelines: their names; all by default. With ``select`` or ``targets`` only those that hold a match run.
+            select, targets, inputs, workers, executor, observers, check: as in :meth:`Pipeline.run`.
+        """
+        wanted = self._wanted(pipelines)
+        expressions = list(select)
+        if expressions or targets is not None:
+            wanted = [pipeline for pipeline in wanted if _holds(pipeline, expressions, targets)] or wanted
+        results: list[RunResult] = []
+        for pipeline in wanted:
+            result = pipeline.run(
+                select=expressions,
+                targets=targets,
+                inputs=inputs,
+                workers=workers,
+                executor=executor,
+                observers=observers,
+                check=check,
+            )
+            results.append(result)
+            if not result.ok:
+                break
+        return ProjectResult(tuple(results))
+
+    def _wanted(self, pipelines: str | Sequence[str] | None) -> list[Pipeline]:
+        if pipelines is None:
+            return list(self.pipelines)
+        return [self[name] for name in ([pipelines] if isinstance(pipelines, str) else pipelines)]
+
+    def _prepare(
+        self,
+        pipeline: Pipeline,
+        select: Iterable[str],
+        targets: Sequence[str] | None,
+        inputs: Mapping[str, Any] | None,
+        workers: int | None,
+        executor: str | Executor | None,
+        observers: Sequence[Observer],
+    ) -> tuple[Run, Callable[[], None]]:
+        plan = pipeline.plan(select=select, targets=targets, inputs=inputs or ())
+        resources = Resources(self.project, self.host, self.redactor)
+        built, owned = self._executor(executor, workers)
+        try:
+            made = Run(plan, pipeline.model, resources, built, observers=observers, given=inputs)
+        except BaseException:
+            resources.close()
+            raise
+
+        def close() -> None:
+            if owned:
+                built.close()
+            resources.close()
+
+        return made, close
+
+    def _executor(self, executor: str | Executor | None, workers: int | None) -> tuple[Executor, bool]:
+        """The executor, and whether it is ours to close."""
+        if executor is not None and not isinstance(executor, str):
+            if workers is not None:
+                raise ValueError("give the number of workers to the executor that you built")
+            return executor, False
+        config = self.project.executor
+        name = executor or config.type
+        options = dict(config.options) if name == config.type else {}
+        if workers is not None:
+            options.pop("max_workers", None)
+            options["workers"] = workers
+            if name == "inline":
+                name = "threads" if workers > 1 else "inline"
+        if name == "inline":
+            options.pop("workers", None)
+        return self.host.build("executor", name, options), True
+
+
+def _holds(pipeline: Pipeline, expressions: Sequence[str], targets: Sequence[str] | None) -> bool:
+    graph = pipeline.graph()
+    if targets is not None and not any(name in graph.index for name in targets):
+        return False
+    if not expressions:
+        return True
+    for expression in expressions:
+        try:
+            graph.select([expression])
+        except ConfigError:
+            continue
+        return True
+    return False
+
+
+def load(
+    path: str | Path = "odibi.yaml",
+    *,
+    env: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    host: Host | None = None,
+) -> LoadedProject:
+    """Load and check a project.
+
+    Args:
+        path: the project file, its folder, or a step table.
+        env: one of the project's ``environments``.
+        environ: variables for ``${VAR}``; by default the process's.
+        host: the plugins to use; by default all that are installed.
+
+    Raises:
+        ConfigError: with every mistake in the project.
+        PluginError: a plugin that the project needs is broken.
+    """
+    from odibi.config.check import check_project
+    from odibi.config.load import load_project
+
+    found = load_project(Path(path), env=env, environ=environ)
+    loaded = LoadedProject(found.project, host=host, redactor=found.redactor)
+    loaded.host.configure(found.project)
+    problems = check_project(found, loaded.host)
+    if problems:
+        raise ConfigError(problems)
+    return loaded
+
+
+def run(path: str | Path = "odibi.yaml", *, env: str | None = None, **choices: Any) -> ProjectResult:
+    """:func:`load` and :meth:`LoadedProject.run` in one."""
+    return load(path, env=env).run(**choices)

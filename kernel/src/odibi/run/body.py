@@ -1,0 +1,389 @@
+"""What a node does, made ready once a run so that its turn costs no more than the work itself."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from pathlib import Path
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from odibi.errors import ConfigError, OdibiError, Problem, TransformError
+from odibi.events import NodeWarned, StepFinished
+from odibi.model import Function, Operation, Sql
+from odibi.run.context import NodeContext
+from odibi.run.task import Produced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from odibi.contracts.engine import Engine
+    from odibi.contracts.format import WriteReport
+    from odibi.model import Node, Pipeline, Step
+    from odibi.plan import Plan
+    from odibi.run.frames import Frames
+    from odibi.run.resources import Resources
+    from odibi.run.task import Body, NodeTask
+
+
+@attrs.frozen
+class Call:
+    """How a function gets its arguments; found once a function, not once a node.
+
+    Attributes:
+        names: its parameters, in order, ``*args`` and ``**kwargs`` left out.
+        positional: how many of them, from the first, may be given by position.
+        context: whether it wants the node's context by name.
+        anything: whether it takes any keyword.
+    """
+
+    names: tuple[str, ...]
+    positional: int
+    context: bool
+    anything: bool
+
+
+def call_of(function: Callable[..., Any]) -> Call:
+    """How ``function`` gets its arguments."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        # Some functions written in C do not say; they are called with positions only.
+        return Call((), 0, context=False, anything=True)
+    plain = [it for it in parameters if it.kind not in (it.VAR_POSITIONAL, it.VAR_KEYWORD)]
+    by_place = [it for it in plain if it.kind is not it.KEYWORD_ONLY]
+    return Call(
+        tuple(it.name for it in plain),
+        len(by_place),
+        any(it.name == "context" for it in plain),
+        any(it.kind is it.VAR_KEYWORD for it in parameters),
+    )
+
+
+class BodyMaker:
+    """Makes the bodies of one plan's nodes."""
+
+    def __init__(self, plan: Plan, pipeline: Pipeline, resources: Resources, frames: Frames, run_id: str) -> None:
+        self._graph = plan.graph
+        self._kept = plan.keep
+        self._pipeline = pipeline
+        self._resources = resources
+        self._frames = frames
+        self._run_id = run_id
+        self._calls: dict[Any, Call] = {}
+
+    def bodies(self) -> list[Body]:
+        """A body for each node of the plan.
+
+        Raises:
+            ConfigError: a function is not known.
+        """
+        return [self._body(at, node) for at, node in enumerate(self._graph.nodes)]
+
+    def _body(self, at: int, node: Node) -> Body:
+        if node.function is not None and not (node.read or node.transform or node.validation or node.write):
+            return self._function_body(at, node)
+        engine = node.engine or self._pipeline.engine or self._resources.project.engine
+        if engine is None:
+            raise ConfigError([Problem(f"node '{node.name}' has no engine.", None, "Give 'engine'.")])
+        compute = self._function_body(at, node) if node.function is not None else None
+        return NodeBody(node, engine, self._graph.inputs[at], compute, self._resources, self._frames, self._run_id)
+
+    def call_of(self, function: Callable[..., Any]) -> Call:
+        """:func:`call_of`, once a function."""
+        call = self._calls.get(function)
+        if call is None:
+            call = self._calls[function] = call_of(function)
+        return call
+
+    def _function_body(self, at: int, node: Node) -> Body:
+        assert node.function is not None
+        function = self._resources.function(node.function)
+        call = self.call_of(function)
+        slots = self._graph.inputs[at]
+        parameters = self._parameters(node)
+        if not node.params and not call.context and call.names[: call.positional][: len(slots)] == parameters:
+            return self._positional_body(function, slots, self._is_shared(node, slots))
+        return self._keyword_body(function, call, node, parameters, slots)
+
+    def _parameters(self, node: Node) -> tuple[str, ...]:
+        """For each input the parameter that it is given as."""
+        if not node.arguments:
+            return node.depends_on
+        renamed = {name: parameter for parameter, name in node.arguments.items()}
+        return tuple(renamed.get(name, name) for name in node.depends_on)
+
+    def _is_shared(self, node: Node, slots: tuple[int, ...]) -> bool:
+        """Whether anybody else may look at what this node is given, itself on a second attempt included."""
+        count = len(self._graph)
+        retry = node.retry or self._pipeline.retry or self._resources.project.retry
+        if retry is not None and retry.enabled and retry.max_attempts > 1:
+            return True
+        return any(slot >= count or slot in self._kept or len(self._graph.successors[slot]) > 1 for slot in slots)
+
+    def _positional_body(self, function: Callable[..., Any], slots: tuple[int, ...], shared: bool) -> Body:
+        # These run a hundred thousand times in a large graph: each saves the list, or the look, that it can do without.
+        if not slots:
+            return lambda _: function()
+        if shared:
+            share = self._frames.share
+            return lambda task: function(*[share(task.queue.values[slot]) for slot in slots])
+        if len(slots) == 1:
+            (only,) = slots
+            return lambda task: function(task.queue.values[only])
+        return lambda task: function(*[task.queue.values[slot] for slot in slots])
+
+    def _keyword_body(
+        self,
+        function: Callable[..., Any],
+        call: Call,
+        node: Node,
+        parameters: tuple[str, ...],
+        slots: tuple[int, ...],
+    ) -> Body:
+        share = self._frames.share
+        params = dict(node.params)
+        takes_all = call.anything
+        # An input that the function does not name only orders the nodes.
+        wanted = [(name, slot) for name, slot in zip(parameters, slots, strict=True) if takes_all or name in call.names]
+        names = [self._graph.name(slot) for slot in slots]
+
+        def body(task: NodeTask) -> Any:
+            values = task.queue.values
+            arguments = {name: share(values[slot]) for name, slot in wanted}
+            if not call.context:
+                return function(**arguments, **params)
+            engine = self._resources.engine(
+                node.engine or self._pipeline.engine or self._resources.project.engine or ""
+            )
+            context = NodeContext(task, engine, self._frames, dict(zip(names, (values[s] for s in slots), strict=True)))
+            context.params = params
+            try:
+                return function(**arguments, **params, context=context)
+            finally:
+                context.close()
+
+        return body
+
+
+class NodeBody:
+    """A node with any of read, transform, validate and write."""
+
+    def __init__(
+        self,
+        node: Node,
+        engine: str,
+        slots: tuple[int, ...],
+        compute: Body | None,
+        resources: Resources,
+        frames: Frames,
+        run_id: str,
+    ) -> None:
+        self._node = node
+        self._engine = engine
+        self._slots = slots
+        self._compute = compute
+        self._resources = resources
+        self._frames = frames
+        self._run_id = run_id
+        self._steps = node.transform.steps if node.transform is not None else ()
+
+    def __call__(self, task: NodeTask) -> Produced:
+        """Do all parts of the node in order, in a namespace of its own."""
+        engine = self._resources.engine(self._engine)
+        context = NodeContext(task, engine, self._frames, self._inputs(task))
+        try:
+            if self._node.read is not None and self._node.read.chunk_rows is not None:
+                return self._in_chunks(task, engine, context)
+            frame = self._begin(task, engine, context)
+            for position, step in enumerate(self._steps):
+                frame = self._step(task, position, step, frame, context)
+            return self._end(task, engine, context, frame)
+        finally:
+            context.close()
+
+    def _inputs(self, task: NodeTask) -> dict[str, Any]:
+        values = task.queue.values
+        inputs = {name: values[slot] for name, slot in zip(self._node.depends_on, self._slots, strict=True)}
+        if self._node.arguments:
+            inputs.update((alias, inputs[name]) for alias, name in self._node.arguments.items())
+        return inputs
+
+    def _begin(self, task: NodeTask, engine: Engine, context: NodeContext) -> Any:
+        """The first current frame: what the node reads, what its function computes, or its first input."""
+        node = self._node
+        if node.read is not None:
+            begin = monotonic_ns()
+            source = self._resources.source(node.read, self._engine)
+            frame = engine.read(source)
+            self._tell(task, "read", 0, begin, engine, frame, {"source": str(source)})
+            return frame
+        if self._compute is not None:
+            begin = monotonic_ns()
+            value = self._compute(task)
+            if value is None:
+                raise TransformError(f"the function of node '{node.name}' returned nothing", remedy="Return a table.")
+            frame = self._frames.adapt(value, engine, name=node.name)
+            self._tell(task, "function", 0, begin, engine, frame, {})
+            return frame
+        if node.depends_on:
+            return context.get(node.depends_on[0])
+        return None
+
+    def _step(self, task: NodeTask, position: int, step: Step, frame: Any, context: NodeContext) -> Any:
+        task.check()
+        begin = monotonic_ns()
+        context.current = frame
+        kind, name, detail = _describe(step)
+        try:
+            result = self._apply(step, frame, context)
+        except OdibiError as error:
+            error.add_note(f"in step {position + 1} of node '{self._node.name}' ({name})")
+            raise
+        except Exception as error:
+            what = f"step {position + 1} ({name}) failed{_place(error)}: {type(error).__name__}: {error}"
+            raise TransformError(what, where=f"node '{self._node.name}'") from error
+        if result is None:
+            raise TransformError(
+                f"step {position + 1} ({name}) returned nothing",
+                where=f"node '{self._node.name}'",
+                remedy="A step returns the table that the next one works on.",
+            )
+        result = self._frames.adapt(result, context.engine, name=name)
+        self._tell(task, kind, position, begin, context.engine, result, detail)
+        return result
+
+    def _apply(self, step: Step, frame: Any, context: NodeContext) -> Any:
+        if isinstance(step, Sql):
+            return context.sql(step.sql)
+        context.params = step.params
+        if isinstance(step, Operation):
+            return self._resources.operation(self._engine, step.operation, step.params).apply(frame, context)
+        return self._call(step, frame, context)
+
+    def _call(self, step: Function, frame: Any, context: NodeContext) -> Any:
+        """The current frame as the first argument, ``params`` by keyword, ``context`` for those who name it."""
+        function = self._resources.function(step.function)
+        call = call_of(function)
+        params: dict[str, Any] = dict(step.params)
+        if call.context:
+            params["context"] = context
+        first = next((name for name in call.names if name != "context"), None)
+        if frame is None or first is None or first in params:
+            return function(**params)
+        if call.names.index(first) < call.positional and call.names[0] == first:
+            return function(frame, **params)
+        return function(**{first: frame}, **params)
+
+    def _end(self, task: NodeTask, engine: Engine, context: NodeContext, frame: Any) -> Produced:
+        warnings: list[str] = []
+        quarantined = 0
+        if self._node.validation is not None:
+            frame, warnings, quarantined = self._validate(task, engine, context, frame)
+        report = self._write(task, engine, frame) if self._node.write is not None else None
+        return Produced(frame, engine.inspect(frame), report, warnings, quarantined)
+
+    def _validate(self, task: NodeTask, engine: Engine, context: NodeContext, frame: Any) -> tuple[Any, list[str], int]:
+        from odibi.run.validation import validate
+
+        validation = self._node.validation
+        assert validation is not None
+        begin = monotonic_ns()
+        report = validate(
+            frame,
+            validation,
+            session=context.session,
+            engine=engine,
+            sensitive=self._node.sensitive,
+            run_id=self._run_id,
+            node=self._node.name,
+        )
+        if report.bad is not None and validation.quarantine is not None:
+            task.check()
+            target = self._resources.quarantine(validation.quarantine, self._engine, self._part())
+            engine.write(report.bad, target)
+        self._tell(task, "validate", 0, begin, engine, report.good, {"rules": [str(it) for it in report.results]})
+        if task.queue.emit is not None:
+            now = monotonic_ns()
+            for message in report.warnings:
+                wall = task.queue.wall_offset + now / 1e9
+                task.queue.emit(NodeWarned(self._run_id, now, wall, self._node.name, message))
+        return report.good, list(report.warnings), report.quarantined
+
+    def _write(self, task: NodeTask, engine: Engine, frame: Any) -> WriteReport:
+        assert self._node.write is not None
+        # A cancelled or timed-out attempt must not publish over the one that follows it.
+        task.check()
+        begin = monotonic_ns()
+        target = self._resources.target(self._node.write, self._engine, self._part())
+        report = engine.write(frame, target)
+        self._tell(task, "write", 0, begin, engine, frame, {"target": str(target), "paths": report.paths})
+        return report
+
+    def _in_chunks(self, task: NodeTask, engine: Engine, context: NodeContext) -> Produced:
+        """Read, transform and write some rows at a time; nothing is kept for nodes downstream."""
+        read, write = self._node.read, self._node.write
+        assert read is not None and read.chunk_rows is not None and write is not None
+        source = self._resources.source(read, self._engine)
+        target = self._resources.target(write, self._engine, self._part())
+        begin = monotonic_ns()
+
+        def chunks(rows: int) -> Iterator[Any]:
+            for chunk in engine.read_chunks(source, rows):
+                frame = chunk
+                for position, step in enumerate(self._steps):
+                    frame = self._step(task, position, step, frame, context)
+                task.check()
+                yield frame
+
+        report = engine.write_chunks(chunks(read.chunk_rows), target)
+        self._tell(task, "write", 0, begin, engine, None, {"target": str(target), "paths": report.paths})
+        return Produced(None, None, report)
+
+    def _part(self) -> str:
+        """Names this run's part of an append: the same for each attempt at the node."""
+        return hashlib.sha256(f"{self._run_id}/{self._node.name}".encode()).hexdigest()[:16]
+
+    def _tell(
+        self,
+        task: NodeTask,
+        step: str,
+        position: int,
+        begin: int,
+        engine: Engine,
+        frame: Any,
+        detail: Mapping[str, Any],
+    ) -> None:
+        queue = task.queue
+        if queue.emit is None:
+            return
+        now = monotonic_ns()
+        rows = engine.inspect(frame).rows if frame is not None else None
+        wall = queue.wall_offset + now / 1e9
+        queue.emit(
+            StepFinished(self._run_id, now, wall, self._node.name, step, position, (now - begin) / 1e9, rows, detail)
+        )
+
+
+def _describe(step: Step) -> tuple[str, str, Mapping[str, Any]]:
+    """What a step is, in one word, in a few words, and in full."""
+    if isinstance(step, Sql):
+        return "sql", "sql", {"sql": step.sql}
+    if isinstance(step, Operation):
+        return "operation", f"operation '{step.operation}'", {"operation": step.operation, "params": step.params}
+    name = step.function if isinstance(step.function, str) else getattr(step.function, "__qualname__", "function")
+    return "function", f"function '{name}'", {"function": name, "params": step.params}
+
+
+def _place(error: BaseException) -> str:
+    """Where in the user's own code an error was raised, as `` at file:line``."""
+    here = ""
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if "site-packages" not in file and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] != "odibi":
+            here = f" at {Path(file).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return here

@@ -1,0 +1,114 @@
+"""The executors that need nothing but this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from odibi.contracts.option import option
+
+if TYPE_CHECKING:
+    from odibi.contracts.executor import Work
+
+
+def default_workers() -> int:
+    """Workers when nobody says how many: enough to overlap reading with computing, few enough for the memory."""
+    return min(8, max(4, os.cpu_count() or 1))
+
+
+def _at_least_one(_: object, field: attrs.Attribute[int], value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{field.name} must be at least 1")
+
+
+@attrs.define
+class InlineExecutor:
+    """Runs one node after another in the thread that called; for debuggers, profilers and small machines."""
+
+    def drain(self, work: Work) -> None:
+        """Take tasks and report outcomes until nothing is left."""
+        task = work.take()
+        while task is not None:
+            task = work.report(task, task.run()) or work.take()
+
+    def fetch(self, ref: Any) -> Any:
+        """The value itself: it never left this process."""
+        return ref
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+
+@attrs.define
+class ThreadsExecutor:
+    """Runs ready nodes on threads of this process; the thread that called is one of them."""
+
+    workers: int = option(
+        factory=default_workers,
+        help="How many nodes may run at once.",
+        aliases=("max_workers",),
+        validator=_at_least_one,
+    )
+
+    def drain(self, work: Work) -> None:
+        """Take tasks and report outcomes until nothing is left.
+
+        A thread is started only when a worker sees more tasks than it can take: a chain never pays for a second one.
+        """
+        _Crew(work, self.workers).work()
+
+    def fetch(self, ref: Any) -> Any:
+        """The value itself: it never left this process."""
+        return ref
+
+    def close(self) -> None:
+        """Nothing to let go: threads end with :meth:`drain`."""
+
+
+class _Crew:
+    """The workers of one drain."""
+
+    def __init__(self, work: Work, size: int) -> None:
+        self._queue = work
+        self._free = size - 1
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def work(self) -> None:
+        error: BaseException | None = None
+        try:
+            self._loop()
+        except BaseException as raised:  # noqa: BLE001 - raised again once the threads have ended
+            self._queue.abandon(raised)
+            error = raised
+        # Threads start threads, so the list may grow while it is walked.
+        for thread in self._threads:
+            thread.join()
+        if error is not None:
+            raise error
+
+    def _loop(self) -> None:
+        queue = self._queue
+        task = queue.take()
+        while task is not None:
+            if self._free and queue.ready():
+                self._hire()
+            task = queue.report(task, task.run()) or queue.take()
+
+    def _hire(self) -> None:
+        with self._lock:
+            if not self._free:
+                return
+            self._free -= 1
+            thread = threading.Thread(target=self._serve, name=f"odibi-worker-{len(self._threads) + 2}")
+            self._threads.append(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        try:
+            self._loop()
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to
+            self._queue.abandon(error)

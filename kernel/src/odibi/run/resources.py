@@ -1,0 +1,215 @@
+"""The components a project needs, each built when a node first needs it, and shared by all that do."""
+
+from __future__ import annotations
+
+import threading
+from importlib import import_module
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from odibi.contracts.format import Source, Target
+from odibi.errors import ConfigError, OdibiError, Problem
+from odibi.references import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from odibi.contracts.engine import Engine
+    from odibi.contracts.secret import Secret
+    from odibi.contracts.storage import Storage
+    from odibi.host import Host
+    from odibi.model import Project, Quarantine, Read, Write
+    from odibi.redact import Redactor
+
+
+class Resources:
+    """Builds engines, connections, formats, operations and secrets for one project; closes what it built.
+
+    Args:
+        project: says what there is.
+        host: builds it.
+        redactor: learns every secret that is looked up.
+    """
+
+    def __init__(self, project: Project, host: Host, redactor: Redactor) -> None:
+        self.project = project
+        self.host = host
+        self.redactor = redactor
+        self._built: dict[tuple[str, str], Any] = {}
+        self._lock = threading.RLock()
+        self._types: list[tuple[str, str]] | None = None
+
+    def engine(self, name: str) -> Engine:
+        """The engine called ``name``."""
+        options = self.project.engines.get(name, {})
+        return self._once("engine", name, lambda: self._build("engine", name, options))  # type: ignore[no-any-return]
+
+    def storage(self, connection: str) -> Storage:
+        """The connection called ``connection``."""
+        return self._once("storage", connection, lambda: self._connect(connection))  # type: ignore[no-any-return]
+
+    def source(self, read: Read, engine: str) -> Source:
+        """What a node reads, ready for its engine."""
+        name = read.format or self.format_of(read.path, engine)
+        return Source(
+            storage=self.storage(read.connection),
+            connection=read.connection,
+            format=self._format(engine, name, read.options, "read"),
+            format_name=name,
+            path=read.path,
+            table=read.table,
+            query=read.query,
+            columns=read.columns,
+        )
+
+    def target(self, write: Write, engine: str, part: str) -> Target:
+        """What a node writes, ready for its engine."""
+        name = write.format or self.format_of(write.path, engine)
+        return Target(
+            storage=self.storage(write.connection),
+            connection=write.connection,
+            format=self._format(engine, name, write.options, "write"),
+            format_name=name,
+            part=part,
+            path=write.path,
+            table=write.table,
+            mode=write.mode,
+            partition_by=write.partition_by,
+            keys=write.keys,
+        )
+
+    def quarantine(self, quarantine: Quarantine, engine: str, part: str) -> Target:
+        """Where a node's bad rows go."""
+        name = quarantine.format or self.format_of(quarantine.path, engine)
+        return Target(
+            storage=self.storage(quarantine.connection),
+            connection=quarantine.connection,
+            format=self._format(engine, name, quarantine.options, "write"),
+            format_name=name,
+            part=part,
+            path=quarantine.path,
+        )
+
+    def operation(self, engine: str, name: str, params: Mapping[str, Any]) -> Any:
+        """A named transform with its parameters."""
+        return self._build("transform", self.host.resolve("transform", engine, name), params)
+
+    def function(self, function: str | Callable[..., Any]) -> Callable[..., Any]:
+        """A function by its name in the project, or as ``"module:name"``; a function itself is given back.
+
+        Raises:
+            ConfigError: there is none of that name.
+        """
+        if not isinstance(function, str):
+            return function
+        found = self.project.functions.get(function)
+        if found is None:
+            module, colon, name = function.partition(":")
+            try:
+                found = getattr(import_module(module), name) if colon else None
+            except (ImportError, AttributeError) as error:
+                raise ConfigError([Problem(f"the function '{function}' cannot be imported: {error}.")]) from error
+        if found is None:
+            known = ", ".join(sorted(self.project.functions)) or "none"
+            raise ConfigError([Problem(f"there is no function '{function}'; the project's functions are: {known}.")])
+        return found
+
+    def format_of(self, path: str | None, engine: str) -> str:
+        """The format that the ending of ``path`` means to ``engine``.
+
+        Raises:
+            ConfigError: it means none.
+        """
+        found = format_of(self.host, path or "", engine)
+        if found is None:
+            raise ConfigError([Problem(f"the format of '{path}' does not show in its name.", None, "Give 'format'.")])
+        return found
+
+    def frame_types(self) -> Iterable[tuple[str, str]]:
+        """``(engine, frame type)`` of every engine that can be had."""
+        if self._types is None:
+            types = []
+            for name in self.host.names("engine"):
+                try:
+                    types.append((name, str(self.host.component("engine", name).frame_type)))
+                except OdibiError:
+                    # An engine that cannot be imported has made no frame in this process.
+                    continue
+            self._types = types
+        return self._types
+
+    def secret(self, store: str, name: str) -> Secret:
+        """The secret ``name`` of the store called ``store``.
+
+        Raises:
+            ConfigError: the project has no such store.
+        """
+        config = self.project.secrets.get(store)
+        if config is None:
+            known = ", ".join(self.project.secrets) or "none"
+            raise ConfigError(
+                [
+                    Problem(
+                        f"there is no secret store '{store}'; the project has: {known}.", None, "Add it to 'secrets'."
+                    )
+                ]
+            )
+        built = self._once("secret", store, lambda: self._plain("secret", config.type, config.options))
+        secret: Secret = built.get(name)
+        self.redactor.register(secret.reveal())
+        return secret
+
+    def close(self) -> None:
+        """Close everything that was built, the last first; an error in one does not keep the others open."""
+        with self._lock:
+            built, self._built = list(self._built.values()), {}
+        errors = []
+        for component in reversed(built):
+            try:
+                close = getattr(component, "close", None)
+                if close is not None:
+                    close()
+            except Exception as error:  # noqa: BLE001 - told once all are closed
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _once(self, family: str, name: str, build: Callable[[], Any]) -> Any:
+        key = (family, name)
+        found = self._built.get(key)
+        if found is None:
+            with self._lock:
+                found = self._built.get(key)
+                if found is None:
+                    found = self._built[key] = build()
+        return found
+
+    def _connect(self, name: str) -> Any:
+        connection = self.project.connections.get(name)
+        if connection is None:
+            known = ", ".join(self.project.connections) or "none"
+            raise ConfigError([Problem(f"there is no connection '{name}'; the project has: {known}.")])
+        return self._build("storage", connection.type, connection.options)
+
+    def _format(self, engine: str, name: str, options: Mapping[str, Any], purpose: str) -> Any:
+        return self._build("format", self.host.resolve("format", engine, name), options, purpose)
+
+    def _build(self, family: str, name: str, options: Mapping[str, Any], purpose: str | None = None) -> Any:
+        return self._plain(family, name, resolve(options, self.secret), purpose)
+
+    def _plain(self, family: str, name: str, options: Mapping[str, Any], purpose: str | None = None) -> Any:
+        return self.host.build(family, name, options, base_dir=self.project.root, purpose=purpose)  # type: ignore[arg-type]
+
+
+def format_of(host: Host, path: str, engine: str) -> str | None:
+    """The format whose ending ``path`` has, the longest ending first; ``None`` if none has."""
+    name = PurePosixPath(path).name.lower()
+    best = ("", None)
+    for full in host.names("format"):
+        owner, _, short = full.rpartition(".")
+        if owner not in ("", engine):
+            continue
+        for ending in getattr(host.component("format", full), "extensions", ()):
+            if name.endswith(ending) and len(ending) > len(best[0]):
+                best = (ending, short)
+    return best[1]

@@ -1,0 +1,171 @@
+"""One execution of a plan, from the first event to the last."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from odibi.contracts.executor import State
+from odibi.events import RunFinished, RunStarted
+from odibi.model import OnError
+from odibi.run.body import BodyMaker
+from odibi.run.dispatch import Dispatch, Listener
+from odibi.run.frames import Frames
+from odibi.run.queue import WorkQueue
+from odibi.run.result import RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from odibi.contracts.executor import Executor
+    from odibi.contracts.observer import Observer
+    from odibi.model import Pipeline
+    from odibi.plan import Plan
+    from odibi.run.resources import Resources
+
+
+def new_run_id(now: float | None = None) -> str:
+    """An id that sorts by time: UTC to the microsecond, and four random digits against ties.
+
+    Args:
+        now: seconds since the epoch; the present by default.
+    """
+    moment = time.time() if now is None else now
+    whole = int(moment)
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(whole))
+    return f"{stamp}.{int((moment - whole) * 1_000_000):06d}-{secrets.token_hex(2)}"
+
+
+class Run:
+    """One execution of a plan.
+
+    Args:
+        plan: what to run.
+        pipeline: whose nodes these are; its settings count where a node has none.
+        resources: builds what the nodes need; not closed here.
+        executor: runs the tasks; not closed here.
+        observers: told every event, and closed at the end.
+        given: values handed in, by name.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        pipeline: Pipeline,
+        resources: Resources,
+        executor: Executor,
+        *,
+        observers: Sequence[Observer] = (),
+        given: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        self.run_id = run_id or new_run_id()
+        self.plan = plan
+        self._pipeline = pipeline
+        self._resources = resources
+        self._executor = executor
+        self._dispatch = Dispatch(self._listeners(observers))
+        frames = Frames(resources)
+        nodes = plan.graph.nodes
+        project = resources.project
+        self._on_error = [node.on_error or pipeline.on_error or OnError.FAIL_FAST for node in nodes]
+        self._queue = WorkQueue(
+            plan,
+            BodyMaker(plan, pipeline, resources, frames, self.run_id).bodies(),
+            given or {},
+            self.run_id,
+            on_error=self._on_error,
+            retries=[node.retry or pipeline.retry or project.retry for node in nodes],
+            timeouts=[pipeline.timeout if node.timeout is None else node.timeout for node in nodes],
+            emit=self._dispatch.emit,
+            runner=resources.host.node_runner(),
+            share=frames.share,
+        )
+
+    def _listeners(self, observers: Sequence[Observer]) -> list[Listener]:
+        listeners = [
+            Listener(type(observer).__name__, observer.handle, getattr(observer, "close", None))
+            for observer in observers
+        ]
+        hook = self._resources.host.event_listener()
+        if hook is not None:
+            listeners.append(Listener("odibi_event", hook))
+        return listeners
+
+    def cancel(self, *, running: bool = False) -> None:
+        """Start no more nodes; with ``running``, also ask those that run now to stop."""
+        self._queue.stop(running=running)
+
+    def execute(self) -> RunResult:
+        """Run the plan in the calling thread, and whatever workers the executor adds.
+
+        A failed node is an outcome, not an exception.
+
+        Raises:
+            KeyboardInterrupt: it came while nodes ran here; what ran was let finish first.
+        """
+        begin = time.monotonic_ns()
+        self._dispatch.start()
+        self._tell_started(begin)
+        error: BaseException | None = None
+        try:
+            self._executor.drain(self._queue)
+        except BaseException as raised:  # noqa: BLE001 - the run's end is told first
+            error = raised
+        self._queue.settle()
+        duration = (time.monotonic_ns() - begin) / 1e9
+        result = self._result(duration)
+        self._tell_finished(result)
+        self._dispatch.finish()
+        error = error or self._queue.interrupted
+        if error is not None:
+            raise error
+        return result
+
+    def _result(self, duration: float) -> RunResult:
+        queue, graph = self._queue, self.plan.graph
+        outcomes = {node.name: outcome for node, outcome in zip(graph.nodes, queue.outcomes, strict=True) if outcome}
+        values = {
+            graph.nodes[node].name: self._executor.fetch(queue.values[node])
+            for node in sorted(self.plan.keep)
+            if outcomes[graph.nodes[node].name].state.good
+        }
+        ignored = frozenset(
+            node.name
+            for node, on_error in zip(graph.nodes, self._on_error, strict=True)
+            if on_error is OnError.IGNORE and outcomes[node.name].state is State.FAILED
+        )
+        return RunResult(
+            self.run_id, self._pipeline.name, self._state(outcomes, ignored), outcomes, values, duration, ignored
+        )
+
+    def _state(self, outcomes: Mapping[str, Any], ignored: frozenset[str]) -> str:
+        if any(outcome.state is State.FAILED and name not in ignored for name, outcome in outcomes.items()):
+            return "failed"
+        if any(outcome.state is State.CANCELLED for outcome in outcomes.values()):
+            return "cancelled"
+        return "succeeded"
+
+    def _tell_started(self, begin: int) -> None:
+        if self._queue.emit is not None:
+            self._queue.emit(
+                RunStarted(
+                    self.run_id,
+                    begin,
+                    self._queue.wall_offset + begin / 1e9,
+                    self._pipeline.name,
+                    self._resources.project.name,
+                    len(self.plan),
+                    getattr(self._executor, "workers", 1),
+                    [(distribution, version) for _, distribution, version in self._resources.host.plugin_set()],
+                )
+            )
+
+    def _tell_finished(self, result: RunResult) -> None:
+        if self._queue.emit is not None:
+            now = time.monotonic_ns()
+            wall = self._queue.wall_offset + now / 1e9
+            self._queue.emit(
+                RunFinished(self.run_id, now, wall, self._pipeline.name, result.state, result.counts(), result.duration)
+            )
