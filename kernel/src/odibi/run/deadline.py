@@ -37,7 +37,7 @@ def call_within(seconds: float, call: Callable[[], Any], *, name: str, interrupt
     def run() -> None:
         try:
             result.append(call())
-        except BaseException as error:  # noqa: BLE001 - handed over to the caller's thread
+        except BaseException as error:
             errors.append(error)
         finally:
             done.set()

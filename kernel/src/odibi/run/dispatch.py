@@ -68,7 +68,7 @@ class Listener:
         if self._close is not None:
             try:
                 self._close()
-            except Exception as error:  # noqa: BLE001 - a listener never fails a run
+            except Exception as error:
                 _log.warning("%s failed to close: %s: %s", self.name, type(error).__name__, error)
 
     def _drain(self) -> bool:
@@ -82,7 +82,7 @@ class Listener:
             try:
                 self._handle(event)
                 self._failures = 0
-            except Exception as error:  # noqa: BLE001 - a listener never fails a run
+            except Exception as error:
                 self._failed(event, error)
         return True
 

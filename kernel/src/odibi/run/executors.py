@@ -81,7 +81,7 @@ class _Crew:
         error: BaseException | None = None
         try:
             self._loop()
-        except BaseException as raised:  # noqa: BLE001 - raised again once the threads have ended
+        except BaseException as raised:
             self._queue.abandon(raised)
             error = raised
         # Threads start threads, so the list may grow while it is walked.
@@ -110,5 +110,5 @@ class _Crew:
     def _serve(self) -> None:
         try:
             self._loop()
-        except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to
+        except BaseException as error:
             self._queue.abandon(error)

@@ -105,7 +105,7 @@ class RunHandle:
     def _execute(self) -> None:
         try:
             self._result = self._run.execute()
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+        except BaseException as error:
             self._error = error
         finally:
             self._log.close()

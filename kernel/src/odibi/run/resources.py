@@ -169,7 +169,7 @@ class Resources:
                 close = getattr(component, "close", None)
                 if close is not None:
                     close()
-            except Exception as error:  # noqa: BLE001 - told once all are closed
+            except Exception as error:
                 errors.append(error)
         if errors:
             raise errors[0]

@@ -111,7 +111,7 @@ class Run:
         error: BaseException | None = None
         try:
             self._executor.drain(self._queue)
-        except BaseException as raised:  # noqa: BLE001 - the run's end is told first
+        except BaseException as raised:
             error = raised
         self._queue.settle()
         duration = (time.monotonic_ns() - begin) / 1e9

@@ -105,7 +105,7 @@ class NodeTask:
             begin = monotonic_ns()
             try:
                 return runner(self)
-            except BaseException as error:  # noqa: BLE001 - a wrapper's failure is the node's
+            except BaseException as error:
                 return self._failed(error, begin, queue.worker())
         index = self.index
         worker = queue.worker()
@@ -119,7 +119,7 @@ class NodeTask:
                 value = queue.bodies[index](self)
             else:
                 value = self._run_within(timeout)
-        except BaseException as error:  # noqa: BLE001 - whatever a node raises is its outcome
+        except BaseException as error:
             return self._failed(error, begin, worker)
         if type(value) is Produced:
             return Outcome(
