@@ -85,11 +85,15 @@ class BodyMaker:
     def _body(self, at: int, node: Node) -> Body:
         if node.function is not None and not (node.read or node.transform or node.validation or node.write):
             return self._function_body(at, node)
+        engine = self._engine_of(node)
+        compute = self._function_body(at, node) if node.function is not None else None
+        return NodeBody(node, engine, self._graph.inputs[at], compute, self._resources, self._frames, self._run_id)
+
+    def _engine_of(self, node: Node) -> str:
         engine = node.engine or self._pipeline.engine or self._resources.project.engine
         if engine is None:
             raise ConfigError([Problem(f"node '{node.name}' has no engine.", None, "Give 'engine'.")])
-        compute = self._function_body(at, node) if node.function is not None else None
-        return NodeBody(node, engine, self._graph.inputs[at], compute, self._resources, self._frames, self._run_id)
+        return engine
 
     def call_of(self, function: Callable[..., Any]) -> Call:
         """:func:`call_of`, once a function."""
@@ -325,7 +329,9 @@ class NodeBody:
     def _in_chunks(self, task: NodeTask, engine: Engine, context: NodeContext) -> Produced:
         """Read, transform and write some rows at a time; nothing is kept for nodes downstream."""
         read, write = self._node.read, self._node.write
-        assert read is not None and read.chunk_rows is not None and write is not None
+        assert read is not None
+        assert read.chunk_rows is not None
+        assert write is not None
         source = self._resources.source(read, self._engine)
         target = self._resources.target(write, self._engine, self._part())
         begin = monotonic_ns()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from odibi.contracts.engine import Engine
     from odibi.run.resources import Resources
 
-_PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None), tuple, frozenset, range})
+_PLAIN: frozenset[type] = frozenset({int, float, complex, bool, str, bytes, type(None), tuple, frozenset, range})
 
 
 def is_frame_of(value: object, frame_type: str) -> bool:

@@ -131,7 +131,7 @@ class Resources:
             types = []
             for name in self.host.names("engine"):
                 try:
-                    types.append((name, str(self.host.component("engine", name).frame_type)))
+                    types.append((name, str(getattr(self.host.component("engine", name), "frame_type", ""))))
                 except OdibiError:
                     # An engine that cannot be imported has made no frame in this process.
                     continue
@@ -204,7 +204,7 @@ class Resources:
 def format_of(host: Host, path: str, engine: str) -> str | None:
     """The format whose ending ``path`` has, the longest ending first; ``None`` if none has."""
     name = PurePosixPath(path).name.lower()
-    best = ("", None)
+    best: tuple[str, str | None] = ("", None)
     for full in host.names("format"):
         owner, _, short = full.rpartition(".")
         if owner not in ("", engine):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from odibi.contracts.executor import State
 from odibi.events import RunFinished, RunStarted
@@ -18,7 +18,7 @@ from odibi.run.result import RunResult
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from odibi.contracts.executor import Executor
+    from odibi.contracts.executor import Executor, Work
     from odibi.contracts.observer import Observer
     from odibi.model import Pipeline
     from odibi.plan import Plan
@@ -110,7 +110,7 @@ class Run:
         self._tell_started(begin)
         error: BaseException | None = None
         try:
-            self._executor.drain(self._queue)
+            self._executor.drain(cast("Work", self._queue))
         except BaseException as raised:
             error = raised
         self._queue.settle()
