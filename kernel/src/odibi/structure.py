@@ -118,16 +118,21 @@ def describe(value: Any) -> str:
             return text if len(text) <= 40 else text[:37] + "..."
 
 
-def plain(value: Any) -> Any:
-    """The value with plain dicts, lists, numbers and text: whatever bookkeeping the reader attached is left behind."""
+def plain(value: Any, *, written: bool = False) -> Any:
+    """The value with plain dicts, lists, numbers and text: whatever bookkeeping the reader attached is left behind.
+
+    Args:
+        value: data as a reader gives it.
+        written: leave numbers the memory of how they were written, for whoever wants them as text.
+    """
     kind = type(value)
     if kind is str or value is None or kind is bool or kind is int or kind is float:
         return value
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, written=written) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    for base in (str, int, float):
+        return [plain(item, written=written) for item in value]
+    for base in (str,) if written else (str, int, float):
         if isinstance(value, base) and not isinstance(value, Enum):
             return base(value)
     return value
