@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from odibi.contracts.engine import Engine, Frame
 
@@ -24,6 +24,9 @@ class TransformContext(Protocol):
 
     params: Mapping[str, Any]
     """The step's parameters."""
+
+    sensitive: bool | Collection[str]
+    """The node's sensitive columns, or ``True`` for all: an error must not quote their values."""
 
     def get(self, name: str) -> Frame:
         """The frame of a declared input.

@@ -12,3 +12,11 @@ ODIBI_API = ">=1.0,<2"
 def odibi_engines() -> dict[str, str]:
     """The engine for ``engine: pandas``."""
     return {"pandas": "odibi_pandas.engine:PandasEngine"}
+
+
+@hookimpl
+def odibi_transforms() -> dict[str, str]:
+    """The built-in operations."""
+    from odibi_pandas.operations import OPERATIONS
+
+    return OPERATIONS
