@@ -37,12 +37,14 @@ class Call:
         positional: how many of them, from the first, may be given by position.
         context: whether it wants the node's context by name.
         anything: whether it takes any keyword.
+        spread: whether it takes any number of positions.
     """
 
     names: tuple[str, ...]
     positional: int
     context: bool
     anything: bool
+    spread: bool
 
 
 def call_of(function: Callable[..., Any]) -> Call:
@@ -51,7 +53,7 @@ def call_of(function: Callable[..., Any]) -> Call:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         # Some functions written in C do not say; they are called with positions only.
-        return Call((), 0, context=False, anything=True)
+        return Call((), 0, context=False, anything=False, spread=True)
     plain = [it for it in parameters if it.kind not in (it.VAR_POSITIONAL, it.VAR_KEYWORD)]
     by_place = [it for it in plain if it.kind is not it.KEYWORD_ONLY]
     return Call(
@@ -59,6 +61,7 @@ def call_of(function: Callable[..., Any]) -> Call:
         len(by_place),
         any(it.name == "context" for it in plain),
         any(it.kind is it.VAR_KEYWORD for it in parameters),
+        any(it.kind is it.VAR_POSITIONAL for it in parameters),
     )
 
 
@@ -108,7 +111,9 @@ class BodyMaker:
         call = self.call_of(function)
         slots = self._graph.inputs[at]
         parameters = self._parameters(node)
-        if not node.params and not call.context and call.names[: call.positional][: len(slots)] == parameters:
+        by_place = call.names[: call.positional][: len(slots)]
+        fits = by_place == parameters[: len(by_place)] if call.spread else by_place == parameters
+        if fits and not node.params and not call.context:
             return self._positional_body(function, slots, self._is_shared(node, slots))
         return self._keyword_body(function, call, node, parameters, slots)
 

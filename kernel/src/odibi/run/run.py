@@ -25,16 +25,15 @@ if TYPE_CHECKING:
     from odibi.run.resources import Resources
 
 
-def new_run_id(now: float | None = None) -> str:
+def new_run_id(now: int | None = None) -> str:
     """An id that sorts by time: UTC to the microsecond, and four random digits against ties.
 
     Args:
-        now: seconds since the epoch; the present by default.
+        now: nanoseconds since the epoch; the present by default.
     """
-    moment = time.time() if now is None else now
-    whole = int(moment)
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(whole))
-    return f"{stamp}.{int((moment - whole) * 1_000_000):06d}-{secrets.token_hex(2)}"
+    seconds, rest = divmod(time.time_ns() if now is None else now, 1_000_000_000)
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
+    return f"{stamp}.{rest // 1000:06d}-{secrets.token_hex(2)}"
 
 
 class Run:
