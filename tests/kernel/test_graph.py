@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +53,7 @@ def test_the_critical_path_is_a_path_of_the_longest_remaining_length(nodes: list
     graph = build_graph(nodes)
     path = graph.critical_path()
     assert len(path) == max(graph.remaining())
-    assert all(before in graph.inputs[after] for before, after in zip(path, path[1:], strict=False))
+    assert all(before in graph.inputs[after] for before, after in itertools.pairwise(path))
     assert max(graph.levels()) + 1 == len(path)
 
 
@@ -81,7 +83,7 @@ def test_closing_an_edge_backwards_is_found_and_named_in_order(nodes: list[Node]
     cycle = problem.what.removeprefix("it is part of a cycle: ").removesuffix(".").split(" -> ")
     assert cycle[0] == cycle[-1]
     needs = {node.name: node.depends_on for node in closed}
-    assert all(before in needs[after] for before, after in zip(cycle, cycle[1:], strict=False))
+    assert all(before in needs[after] for before, after in itertools.pairwise(cycle))
 
 
 def test_a_chain_of_a_hundred_thousand_nodes_needs_no_recursion() -> None:

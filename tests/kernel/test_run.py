@@ -718,4 +718,4 @@ def test_run_ids_sort_by_time() -> None:
     moments = [0, 1_500_000_000, 1_500_001_000, 1_700_000_000_250_000_000, 1_700_000_000_250_001_000]
     ids = [new_run_id(moment) for moment in moments]
     assert ids == sorted(ids)
-    assert len(set(new_run_id(5) for _ in range(50))) == 50
+    assert len({new_run_id(5) for _ in range(50)}) == 50

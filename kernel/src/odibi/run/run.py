@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 def new_run_id(now: int | None = None) -> str:
-    """An id that sorts by time: UTC to the microsecond, and four random digits against ties.
+    """An id that sorts by time: UTC to the microsecond, and random digits against ties.
 
     Args:
         now: nanoseconds since the epoch; the present by default.
     """
     seconds, rest = divmod(time.time_ns() if now is None else now, 1_000_000_000)
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
-    return f"{stamp}.{rest // 1000:06d}-{secrets.token_hex(2)}"
+    return f"{stamp}.{rest // 1000:06d}-{secrets.token_hex(4)}"
 
 
 class Run:
