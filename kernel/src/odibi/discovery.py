@@ -5,7 +5,7 @@ a short command. So the answer is kept, in memory and in a file of the user's ca
 of ``sys.path`` do not change.
 """
 # A command that lists plugins needs no pathlib, and importing that would take longer than all that is done here.
-# ruff: noqa: PTH
+# ruff: noqa: PTH100, PTH103, PTH105, PTH108, PTH111, PTH116, PTH117, PTH118, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def normal(name: str) -> str:
 
 def discover() -> tuple[Found, ...]:
     """The plugins that can be imported from ``sys.path``, in the order of their distributions' names."""
-    stamps = _stamps(os.path.abspath(entry) for entry in sys.path)
+    stamps = _stamps(map(_absolute, sys.path))
     key = json.dumps(stamps)
     found = _memory.get(key)
     if found is not None:
@@ -73,6 +73,13 @@ def discover() -> tuple[Found, ...]:
     _memory.clear()  # one at a time: the old state of the folders is of no use any more
     _memory[key] = found
     return found
+
+
+def _absolute(entry: str) -> str:
+    try:
+        return os.path.abspath(entry)
+    except OSError:  # the working folder is gone
+        return entry
 
 
 def installed_versions(names: Iterable[str]) -> dict[str, str]:
@@ -177,7 +184,7 @@ def _cache_file(stamps: Stamps) -> str | None:
     return os.path.join(folder, f"plugins-{zlib.crc32(paths.encode('utf-8', 'surrogateescape')):08x}.json")
 
 
-def _private(status: os.stat_result) -> bool:
+def private(status: os.stat_result) -> bool:
     """Whether nobody but this user can have written it: the file decides which modules are imported."""
     return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
@@ -185,11 +192,11 @@ def _private(status: os.stat_result) -> bool:
 def _read(file: str, stamps: Stamps) -> tuple[Found, ...] | None:
     """What the cache file says; ``None`` if it is not there, out of date, damaged or somebody else's."""
     try:
-        if not _private(os.stat(os.path.dirname(file))):
+        if not private(os.stat(os.path.dirname(file))):
             return None
         with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
             status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode) or not _private(status):
+            if not stat.S_ISREG(status.st_mode) or not private(status):
                 return None
             kept = json.loads(stream.read())
         if kept["layout"] != _LAYOUT or kept["stamps"] != stamps:
@@ -216,7 +223,7 @@ def _write(file: str, stamps: Stamps, watched: Stamps, found: tuple[Found, ...])
     folder = os.path.dirname(file)
     with suppress(OSError):
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        if not _private(os.stat(folder)):
+        if not private(os.stat(folder)):
             return
         content = json.dumps({"layout": _LAYOUT, "stamps": stamps, "watched": watched, "found": found})
         with NamedTemporaryFile("w", dir=folder, prefix="plugins-", suffix=".tmp", delete=False) as stream:

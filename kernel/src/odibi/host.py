@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
 from time import perf_counter
@@ -39,10 +39,6 @@ __all__ = ["Host", "PluginInfo"]
 SLOW_LOAD = 1.0
 """Seconds that a plugin may take to load before that is remarked upon."""
 
-CUT_OFF_AFTER = 3
-"""Failures in a row after which a plugin is told no more events."""
-
-_CONTINUED = ("odibi_configure", "odibi_event")  # hooks whose implementations are all called, whichever of them fails
 _LAST = "the kernel's own way to run a node"
 _WORDS = {"transform": "operation", "checkpoint": "checkpoint store", "metric": "metric sink", "secret": "secret store"}
 
@@ -81,6 +77,11 @@ class PluginInfo(NamedTuple):
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}".rstrip()
 
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        return f"plugin {self.name!r} ({self})"
+
 
 class _Claim(NamedTuple):
     """That a plugin offers a component."""
@@ -88,27 +89,11 @@ class _Claim(NamedTuple):
     candidate: Candidate
     target: str
 
-    def __str__(self) -> str:
-        return f"{self.candidate.found.distribution} {self.candidate.found.version}".rstrip()
-
-
-class _Failure(NamedTuple):
-    """What a guard returns in place of a result, so that the other implementations are still called."""
-
-    who: str
-    error: BaseException
-
 
 class _Hooks:
     """A plugin as pluggy sees it: its hook functions and nothing else, each in a guard."""
 
-
-class _Default:
-    """Runs a node where no plugin does."""
-
-    @hookspecs.hookimpl(trylast=True)
-    def odibi_run_node(self, task: Task) -> Outcome:
-        return task.run()
+    odibi_run_node: Callable[..., object]
 
 
 class Host:
@@ -146,10 +131,13 @@ class Host:
         self._claims: dict[tuple[str, str], list[_Claim]] = {}
         self._classes: dict[tuple[str, str], type] = {}
         for candidate in select(plugins, discovery.discover() if discover else (), blocked, self._prefer):
-            self._take(candidate)
+            self._infos.append(self._take(candidate))
+        self._remark_conflicts()
         self._runs_nodes = bool(self._manager.hook.odibi_run_node.get_hookimpls())
-        if self._runs_nodes:  # after all others, so that "trylast" makes it the very last
-            self._manager.register(_Default(), name=_LAST)
+        if self._runs_nodes:  # registered after all others, so that "trylast" makes it the very last
+            default = _Hooks()
+            default.odibi_run_node = hookspecs.hookimpl(trylast=True)(_guard(_run_task, "odibi_run_node", _LAST))
+            self._manager.register(default, name=_LAST)
 
     # --- what there is ----------------------------------------------------------------------------------------------
 
@@ -164,7 +152,7 @@ class Host:
     def problems(self) -> list[str]:
         """A line for each plugin that is broken or needs another kernel."""
         return [
-            f"Plugin {info.name!r} ({info}) is {info.status}: {info.cause}. {info.remedy}"
+            f"{info.label} is {info.status}: {info.cause}. {info.remedy}"
             for info in self._infos
             if info.status in ("quarantined", "incompatible")
         ]
@@ -260,7 +248,7 @@ class Host:
             raise
         except (Exception, SystemExit) as error:
             candidate = self._claim(family, name).candidate
-            what = f"the plugin {candidate.label} could not make it: {words(error, place=True)}."
+            what = f"the {candidate.label} could not make it: {words(error, place=True)}."
             raise ComponentError(what, where=label, remedy=update(candidate.package)) from error
 
     # --- hooks ------------------------------------------------------------------------------------------------------
@@ -271,12 +259,7 @@ class Host:
         Raises:
             Exception: what the first plugin that failed raised, with a note that names it. All were called.
         """
-        failures = _failures(self._manager.hook.odibi_configure(project=project))
-        if failures:
-            first, *others = failures
-            for other in others:
-                first.error.add_note(f"The plugin {other.who} failed too: {words(other.error)}")
-            raise first.error
+        _tell_all(self._each("odibi_configure"), project=project)
 
     def node_runner(self) -> Callable[[Task], Outcome] | None:
         """What runs an attempt of a node with the plugins around it; ``None`` if no plugin asks for that.
@@ -292,7 +275,7 @@ class Host:
         def run(task: Task) -> Outcome:
             outcome = hook(task=task)
             if not isinstance(outcome, Outcome):
-                plugins = ", ".join(impl.plugin_name for impl in hook.get_hookimpls() if impl.plugin_name != _LAST)
+                plugins = ", ".join({impl.plugin_name for impl in hook.get_hookimpls()} - {_LAST})
                 raise PluginError(
                     f"odibi_run_node gave {type(outcome).__name__!r}, not an Outcome.",
                     remedy=f"Tell the authors of the plugins that implement it: {plugins}.",
@@ -301,47 +284,21 @@ class Host:
 
         return run
 
-    def event_listener(
-        self, on_failure: Callable[[str, str, BaseException, bool], None] | None = None
-    ) -> Callable[[Event], None] | None:
-        """What tells the plugins of an event; ``None`` if none wants to know. Make one for each run.
+    def event_listeners(self) -> list[tuple[str, Callable[[Event], object]]]:
+        """For each plugin that wants to know of events, what it is called and what tells it."""
 
-        A plugin that fails several times in a row is told no more; the others go on being told. To be called by one
-        thread at a time.
+        def of(tell: Callable[..., object]) -> Callable[[Event], object]:
+            return lambda event: tell(event=event)
 
-        Args:
-            on_failure: called with the plugin, the hook, the error and whether the plugin was cut off. Without it,
-                the first error is raised after all plugins were told.
+        return [(label, of(tell)) for label, tell in self._each("odibi_event")]
+
+    def event_listener(self) -> Callable[[Event], None] | None:
+        """What tells all plugins of an event; ``None`` if none wants to know.
+
+        It raises what the first plugin that failed raised, with a note that names it, once all were told.
         """
-        tell_plugins: Callable[..., Any] = self._manager.hook.odibi_event
-        if not self._manager.hook.odibi_event.get_hookimpls():
-            return None
-        strikes: dict[str, int] = {}
-        cut_off: list[Any] = []
-
-        def tell(event: Event) -> None:
-            nonlocal tell_plugins
-            try:
-                failures = _failures(tell_plugins(event=event))
-            except Exception as raised:  # of a wrapper
-                failures = [_Failure(_blamed(raised), raised)]
-            if not failures and not strikes:
-                return
-            failed = {failure.who for failure in failures}
-            for who in strikes.keys() - failed:
-                del strikes[who]
-            for who, error in failures:
-                strikes[who] = strikes.get(who, 0) + 1
-                last = strikes[who] >= CUT_OFF_AFTER
-                if last:
-                    cut_off.append(self._manager.get_plugin(who))
-                    tell_plugins = self._manager.subset_hook_caller("odibi_event", cut_off)
-                if on_failure is not None:
-                    on_failure(who, "odibi_event", error, last)
-            if failures and on_failure is None:
-                raise failures[0].error
-
-        return tell
+        listeners = self._each("odibi_event")
+        return (lambda event: _tell_all(listeners, event=event)) if listeners else None
 
     def commands(self) -> Mapping[str, str]:
         """More commands for the CLI: name to ``"module:attribute"``. One that several plugins claim is left out."""
@@ -354,54 +311,49 @@ class Host:
 
     # --- loading ----------------------------------------------------------------------------------------------------
 
-    def _take(self, candidate: Candidate) -> None:
-        """Load a plugin, or find out why it cannot be, and enter it in the list."""
+    def _take(self, candidate: Candidate) -> PluginInfo:
+        """Load a plugin, or find out why it cannot be."""
         found = candidate.found
         info = PluginInfo(found.distribution, found.version, found.name, found.value, location=found.location)
         if candidate.verdict is not None:
-            self._infos.append(info._replace(**candidate.verdict._asdict()))
-            return
+            return info._replace(**candidate.verdict._asdict())
         # The static manifest, once there is one, is consulted here: before anything is imported.
         tables: dict[str, dict[str, str]] = {}
         remarks: list[str] = []
-        failure: BaseException | None = None
+        verdict = None
         start = perf_counter()
         with quiet() as printed:
             try:
-                plugin = candidate.given
-                if plugin is None:
-                    plugin = _entry(candidate)
-                version, location = _origin(plugin, candidate)
-                candidate = candidate._replace(found=found._replace(version=version, location=location))
+                plugin = _entry(candidate) if candidate.given is None else candidate.given
+                info = _origin(info, plugin)
+                candidate = candidate._replace(found=found._replace(version=info.version))
                 check_api(getattr(plugin, "ODIBI_API", None), candidate.package)
                 self._register(plugin, candidate, tables)
                 remarks += [f"{name} is not marked with @odibi.hookimpl" for name in forgotten_marks(plugin)]
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                failure = error
+                verdict = _verdict(error, candidate, found.value)
+                if candidate.by_hand:
+                    what = f"it was given by hand, but {verdict.cause}."
+                    raise PluginBroken(what, where=candidate.label, remedy=verdict.remedy) from error
         elapsed = perf_counter() - start
         if elapsed > SLOW_LOAD:
-            remarks.append(f"took {elapsed:.1f} s to load; it should import what it needs when it is used")
-        verdict = _verdict(failure, candidate, found.value) if failure is not None else _ambiguous(candidate)
-        if verdict is not None and self._manager.has_plugin(candidate.label):
-            self._manager.unregister(name=candidate.label)
-        if failure is None:
-            self._enter(candidate, tables)
-        elif candidate.by_hand:
-            assert verdict is not None
-            what = f"the plugin {candidate.label} was given by hand, but {verdict.cause}."
-            raise PluginBroken(what, remedy=verdict.remedy) from failure
-        self._infos.append(
-            info._replace(
-                version=candidate.found.version,
-                location=candidate.found.location,
-                load_ms=round(elapsed * 1e3, 3),
-                printed=printed.decode("utf-8", "replace"),
-                families={family: tuple(sorted(table)) for family, table in tables.items()},
-                remarks=tuple(remarks),
-                **(verdict._asdict() if verdict is not None else {}),
-            )
+            remarks.append(f"took {elapsed:.1f} s to load; it should import what it needs when that is used")
+        if verdict is None:
+            verdict = _ambiguous(candidate)
+            for family, table in tables.items():
+                for name, target in table.items():
+                    self._claims.setdefault((family, name), []).append(_Claim(candidate, target))
+        if verdict is not None:
+            info = info._replace(**verdict._asdict())
+            if self._manager.has_plugin(candidate.label):
+                self._manager.unregister(name=candidate.label)
+        return info._replace(
+            load_ms=round(elapsed * 1e3, 3),
+            printed=printed.decode("utf-8", "replace"),
+            families={family: tuple(sorted(table)) for family, table in tables.items()},
+            remarks=tuple(remarks),
         )
 
     def _register(self, plugin: object, candidate: Candidate, tables: dict[str, dict[str, str]]) -> None:
@@ -425,10 +377,27 @@ class Host:
         for hook, function in collecting:
             tables.setdefault(COLLECTED[hook], {}).update(collect(hook, function, candidate.package))
 
-    def _enter(self, candidate: Candidate, tables: Mapping[str, Mapping[str, str]]) -> None:
-        for family, table in tables.items():
-            for name, target in table.items():
-                self._claims.setdefault((family, name), []).append(_Claim(candidate, target))
+    def _remark_conflicts(self) -> None:
+        for (family, name), claims in self._claims.items():
+            if self._winner(family, name) is None:
+                remark = (
+                    f"{_word(family)} {name!r} is offered by {' and '.join(claim.candidate.label for claim in claims)}"
+                )
+                for index, info in enumerate(self._infos):
+                    if name in info.families.get(family, ()):
+                        self._infos[index] = info._replace(remarks=(*info.remarks, remark))
+
+    def _each(self, hook: str) -> list[tuple[str, Callable[..., object]]]:
+        """For each plugin that implements a hook, in pluggy's order, what calls it alone inside everybody's wrappers.
+
+        So one that fails does not keep the others from being called.
+        """
+        implementations = getattr(self._manager.hook, hook).get_hookimpls()
+        plain = {impl.plugin_name: impl.plugin for impl in implementations if not (impl.wrapper or impl.hookwrapper)}
+        return [
+            (label, self._manager.subset_hook_caller(hook, [other for other in plain.values() if other is not plugin]))
+            for label, plugin in reversed(plain.items())
+        ]
 
     # --- who offers what --------------------------------------------------------------------------------------------
 
@@ -477,8 +446,7 @@ class Host:
             expected = package is not None and normal(info.distribution) == package
             if info.status != "loaded" and (promised or expected or info.name in (name, engine)):
                 if info.status != "blocked":
-                    label = f"{info.name!r} ({info})"
-                    return _broken(label, Verdict(info.status, info.cause, info.remedy), family, name)
+                    return _broken(info.label, Verdict(info.status, info.cause, info.remedy), family, name)
                 return ComponentNotFound(f"{what} {info} is installed, but {info.cause}.", remedy=info.remedy)
             if expected:
                 return ComponentNotFound(f"{what} {info} does not.", remedy=f"Update it: pip install -U {package}")
@@ -488,7 +456,7 @@ class Host:
         known = sorted({short for full in offered if (short := _short(full, engine)) is not None})
         hints = [nearest(name, known).strip()]
         if known:
-            hints.append(f"There are{_for_engine(engine)}: {', '.join(known)}.")
+            hints.append(f"{'It has' if engine else 'There are'}: {', '.join(known)}.")
         broken = ", ".join(str(info) for info in self._infos if info.status in ("quarantined", "incompatible"))
         if broken:
             hints.append(f"Plugins that are broken, and may be the ones that offer it: {broken}; see odibi doctor.")
@@ -518,12 +486,12 @@ def _entry(candidate: Candidate) -> object:
     return _load(found.value.partition("[")[0].replace(" ", ""))
 
 
-def _origin(plugin: object, candidate: Candidate) -> tuple[str, str]:
-    """The version and the file of a plugin that was imported."""
+def _origin(info: PluginInfo, plugin: object) -> PluginInfo:
+    """With the file of the plugin's module, and that module's version if no distribution says one."""
     name = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
     home = sys.modules.get(name)
-    version = candidate.found.version or getattr(home, "__version__", "")
-    return version, getattr(home, "__file__", None) or candidate.found.location
+    version = info.version or str(getattr(home, "__version__", ""))
+    return info._replace(version=version, location=getattr(home, "__file__", None) or info.location)
 
 
 def _verdict(error: BaseException, candidate: Candidate, target: str) -> Verdict:
@@ -546,19 +514,19 @@ def _ambiguous(candidate: Candidate) -> Verdict | None:
 # --- calling --------------------------------------------------------------------------------------------------------
 
 
+def _run_task(task: Task) -> Outcome:
+    return task.run()
+
+
 def _guard(function: Callable[..., object], hook: str, who: str) -> Callable[..., object]:
     """The function, but what it raises names its plugin."""
-    continued = hook in _CONTINUED
 
     @wraps(function)
     def guarded(*args: object) -> object:
         try:
             return function(*args)
         except (Exception, SystemExit) as error:
-            blamed = _blame(error, hook, who)
-            if continued:
-                return _Failure(who, blamed)
-            raise blamed from blamed.__cause__
+            raise _blame(error, hook, who)  # noqa: B904 - the same error, or one that has it as its cause
 
     return guarded
 
@@ -571,8 +539,7 @@ def _guard_wrapper(function: Callable[..., Any], hook: str, who: str) -> Callabl
         try:
             return (yield from function(*args))
         except (Exception, SystemExit) as error:
-            blamed = _blame(error, hook, who)
-            raise blamed from blamed.__cause__
+            raise _blame(error, hook, who)  # noqa: B904 - as above
 
     return guarded
 
@@ -580,27 +547,33 @@ def _guard_wrapper(function: Callable[..., Any], hook: str, who: str) -> Callabl
 def _blame(error: BaseException, hook: str, who: str) -> Exception:
     """The error with a note that names the plugin; the first plugin it passes is the one to blame."""
     if not isinstance(error, Exception):  # sys.exit() in a hook must not end a worker thread without a word
-        error, cause = PluginError(f"{words(error)} in {hook}.", where=f"plugin {who}"), error
+        error, cause = PluginError(f"{words(error)} in {hook}.", where=who), error
         error.__cause__ = cause
     if not hasattr(error, "odibi_plugin"):
         error.odibi_plugin = who  # type: ignore[attr-defined]
-        error.add_note(f"Raised by the plugin {who} in {hook}.")
+        error.add_note(f"Raised in {hook} by {who}.")
     return error
 
 
-def _blamed(error: BaseException) -> str:
-    return getattr(error, "odibi_plugin", "(unknown)")
-
-
-def _failures(results: object) -> list[_Failure]:
-    return [result for result in results if isinstance(result, _Failure)] if isinstance(results, list) else []
+def _tell_all(tellers: Iterable[tuple[str, Callable[..., object]]], **what: object) -> None:
+    """Call all; then raise the first error, if there was one, with a note on the others."""
+    errors: list[Exception] = []
+    for label, tell in tellers:
+        try:
+            tell(**what)
+        except Exception as error:
+            errors.append(error)
+            if error is not errors[0]:
+                errors[0].add_note(f"The {label} failed too: {words(error)}")
+    if errors:
+        raise errors[0]
 
 
 # --- wording --------------------------------------------------------------------------------------------------------
 
 
 def _broken(label: str, verdict: Verdict, family: str, name: str) -> PluginBroken:
-    what = f"the plugin {label} is installed, but {verdict.cause}."
+    what = f"the {label} is installed, but {verdict.cause}."
     return PluginBroken(what, where=f"{_word(family)} {name!r}", remedy=verdict.remedy)
 
 

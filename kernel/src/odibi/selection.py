@@ -36,7 +36,7 @@ class Candidate(NamedTuple):
         """What it is called in messages, unique in its host."""
         found = self.found
         owner = f"{found.distribution} {found.version}".rstrip()
-        return f"{found.name!r} ({owner})"
+        return f"plugin {found.name!r} ({owner})"
 
     @property
     def package(self) -> str:
