@@ -11,10 +11,10 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTE = "<!-- Written by docs/generate.py; change the code instead. -->"
@@ -175,11 +175,203 @@ def events() -> str:
     return page("Events", docstring(module), *parts)
 
 
+def _default(default: Any) -> str:
+    """A default as a reader would write it; nothing where it means "not given"."""
+    import attrs
+
+    from odibi.structure import NO_DEFAULT
+
+    if default is NO_DEFAULT:
+        return "**required**"
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        return ""
+    value = getattr(default, "value", default)
+    if value is None or value in ("", (), {}):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{item}`" for item in value)
+    return f"`{value!r}`" if isinstance(value, str) else f"`{value}`"
+
+
+def _options(kind: type) -> str:
+    """A component's options as a table."""
+    from odibi.structure import option_fields, type_words
+
+    rows = []
+    for field in option_fields(kind):
+        also = f" Also called {', '.join(f'`{alias}`' for alias in field.aliases)}." if field.aliases else ""
+        only = {"read": " Reading only.", "write": " Writing only."}.get(field.only or "", "")
+        kind_words = "a secret" if field.secret else type_words(field.type)
+        help_ = prose(field.help).replace("|", "\\|")
+        rows.append(f"| `{field.key}` | {kind_words} | {_default(field.default)} | {help_}{also}{only} |")
+    return "\n".join(["| option | takes | default | |", "| --- | --- | --- | --- |", *rows]) if rows else "No options."
+
+
+def components() -> str:
+    """Every component of the packages of this repository, with its options."""
+    from odibi.contracts import FAMILIES
+    from odibi.host import Host
+
+    host = Host()
+    wrong = [*host.problems(), *host.conflicts()]
+    if wrong:
+        raise SystemExit("\n".join(wrong))
+    parts = []
+    for family in FAMILIES:
+        names = host.names(family)
+        if not names:
+            continue
+        parts.append(f"## {family}")
+        for name in names:
+            kind = host.component(family, name)
+            title = f"### `{name.rpartition('.')[2]}`" + (f" ({name.partition('.')[0]})" if "." in name else "")
+            parts.append(f"{title}\n\n{docstring(kind)}\n\n{_options(kind)}")
+    intro = """
+        What the packages of this repository offer, and the options that each takes. `odibi plugins` lists what is
+        installed where you are.
+    """
+    return page("Components", intro, *parts)
+
+
+def _takes(kind: Any, titles: Mapping[type, str]) -> str:
+    """A type of the model in words, with links to the sections about its classes."""
+    from odibi.structure import type_words
+
+    if kind in titles:
+        title = titles[kind].replace("`", "")
+        return f"[{title[0].lower()}{title[1:]}](#{_anchor(titles[kind])})"
+    members = [member for member in get_args(kind) if member not in (type(None), ...)]
+    if get_origin(kind) in (Union, UnionType):
+        words = [_takes(member, titles) for member in members if get_origin(member) is not Callable]
+        return " or ".join(words)
+    if get_origin(kind) is tuple:
+        return f"a list of {_takes(members[0], titles)}"
+    if get_origin(kind) is Mapping and members[-1] is not Any:
+        return f"names to {_takes(members[-1], titles)}"
+    return type_words(kind)
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def _keys(kind: type, titles: Mapping[type, str], renamed: Mapping[str, str], omitted: Iterable[str] = ()) -> str:
+    """The keys that make an object of the model, from its fields and its docstring."""
+    from odibi.structure import option_fields
+
+    said = _attributes(kind)
+    rows = []
+    for field in option_fields(kind):
+        if field.name not in omitted:
+            key = renamed.get(field.name, field.key)
+            text = said.get(field.name, "").replace("see there.", "") or _said_elsewhere(key, field.type, titles)
+            rows.append(f"| `{key}` | {_takes(field.type, titles)} | {_default(field.default)} | {text} |")
+    return "\n".join(["| key | takes | default | |", "| --- | --- | --- | --- |", *rows])
+
+
+def _said_elsewhere(key: str, kind: Any, titles: Mapping[type, str]) -> str:
+    """What there is to say of a key that its class does not describe."""
+    from odibi import model
+    from odibi.contracts import FAMILIES
+
+    members = [kind, *get_args(kind)]
+    family = key.removesuffix("s")
+    if model.ComponentConfig in members and family in FAMILIES:
+        return f"of the family [{family}](contracts.md#{family})."
+    for member in members:
+        if member in titles:
+            return first_sentence(member)
+    return _attributes(model.Node).get(key, "")
+
+
+def _attributes(kind: type) -> dict[str, str]:
+    """What a docstring says of each attribute."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in (inspect.getdoc(kind) or "").partition("Attributes:\n")[2].splitlines():
+        if re.match(r" {4}[\w, ]+: ", line):
+            head, _, text = line.strip().partition(": ")
+            names = head.split(", ")
+            found.update(dict.fromkeys(names, prose(text)))
+        elif line.startswith("     "):
+            found.update({name: f"{found[name]} {prose(line.strip())}" for name in names})
+    return found
+
+
+def project_file() -> str:
+    """Every key of a project file."""
+    from odibi import model
+    from odibi.config.shape import PIPELINE_KEYS, PROJECT_KEYS, PROJECT_OMIT
+
+    renamed: dict[type, Mapping[str, str]] = {model.Project: PROJECT_KEYS, model.Pipeline: PIPELINE_KEYS}
+    omitted = {
+        model.Project: PROJECT_OMIT,
+        model.Connection: ("name", "options"),
+        model.ComponentConfig: ("options",),
+    }
+    titles = {
+        model.Project: "The project",
+        model.Connection: "A connection",
+        model.Pipeline: "A pipeline",
+        model.Node: "A node",
+        model.Read: "`read`",
+        model.Transform: "`transform`",
+        model.Sql: "A step in SQL",
+        model.Function: "A step that calls a function",
+        model.Operation: "A step that is an operation",
+        model.Validation: "`validation`",
+        model.SchemaRule: "`validation.schema`",
+        model.Range: "Bounds",
+        model.Freshness: "`validation.freshness`",
+        model.Rule: "A rule in `validation.rules`",
+        model.Quarantine: "`validation.quarantine`",
+        model.Write: "`write`",
+        model.Retry: "`retry`",
+        model.Logging: "`logging`",
+        model.Story: "`story`",
+        model.Alert: "An alert",
+        model.ComponentConfig: "A component",
+        model.Plugins: "`plugins`",
+    }
+    parts = []
+    for kind, title in titles.items():
+        lead = docstring(kind).partition("**Attributes**")[0].strip()
+        keys = _keys(kind, titles, renamed.get(kind, {}), omitted.get(kind, ()))
+        parts.append(f"## {title}\n\n{lead}\n\n{keys}")
+    intro = """
+        The keys of `odibi.yaml`. The same keys make a project in JSON or TOML. A key that is not listed is an error,
+        which says where it stands and which key is nearest.
+
+        Three more keys stand at the top and are gone when the file is read: `imports` (a list of further files whose
+        content is joined in), `environments` (see [how to](../how-to/environments.md)) and `vars` (values for
+        `${vars.name}`).
+
+        Beside `type`, a connection takes the options of its storage, and a component those of its own; see
+        [components](components.md). A step may also be SQL alone, without the key `sql`.
+    """
+    return page("The project file", intro, *parts)
+
+
+def index() -> str:
+    """The list of the pages."""
+    rows = [
+        f"- [{re.match('# (.+)', make())[1]}]({name})"  # type: ignore[index]
+        for name, make in PAGES.items()
+        if make is not index
+    ]
+    return page("Reference", "Written from the code, and checked against it by a test.", "\n".join(rows))
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "index.md": index,
+    "project-file.md": project_file,
+    "components.md": components,
     "contracts.md": contracts,
-    "errors.md": errors,
-    "events.md": events,
     "hooks.md": hooks,
+    "events.md": events,
+    "errors.md": errors,
 }
 
 

@@ -259,6 +259,16 @@ def test_fleets_count_each_plane_once(ask: Any) -> None:
     )
 
 
+def test_the_picture_in_the_readme_shows_these_figures(first_run: str, out: Path, tmp_path: Path) -> None:
+    docs = EXAMPLE.parent.parent / "docs"
+    shutil.copy(docs / "picture.py", tmp_path)
+    (tmp_path / "images").mkdir()
+    subprocess.run([sys.executable, tmp_path / "picture.py", out / "lake" / "gold"], check=True)
+    assert (tmp_path / "images" / "delays.svg").read_text("utf-8") == (docs / "images" / "delays.svg").read_text(
+        "utf-8"
+    )
+
+
 def test_names_of_people_do_not_show(first_run: str, ask: Any) -> None:
     """``manufacturer`` is sensitive: for a home-built plane it is the builder's name."""
     names = ask("SELECT DISTINCT manufacturer FROM raw_planes WHERE manufacturer IS NOT NULL")
