@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 from types import SimpleNamespace
 
@@ -22,7 +21,7 @@ from odibi.model import Project
 @attrs.define
 class Box:
     size: int = option(1, help="How big.")
-    folder: Path | None = option(None, help="Where.", is_path=True)
+    folder: str = option("box", help="Where.", is_path=True)
     only_read: bool = option(False, help="For reading.", only="read")
 
 
@@ -72,7 +71,7 @@ def test_build(tmp_path):
     host = shop()
     assert host.build("storage", "box") == Box()
     built = host.build("storage", "box", {"size": "3", "folder": "data"}, base_dir=tmp_path)
-    assert built == Box(size=3, folder=tmp_path / "data")
+    assert built == Box(size=3, folder=str(tmp_path / "data"))
     assert host.build("format", "raw", {"only_read": True}, purpose="read").only_read
 
 

@@ -204,7 +204,7 @@ class Host:
             return known
         candidate, target = self._claim(family, name)
         try:
-            with quiet():
+            with quiet() as printed:
                 found = _load(target)
             if not isinstance(found, type):
                 raise Refused(f"{target!r} is not a class", update(candidate.package))
@@ -213,6 +213,11 @@ class Host:
         except BaseException as error:
             verdict = _verdict(error, candidate, target)
             raise _broken(candidate.label, verdict, family, name) from error
+        if printed:
+            from logging import getLogger
+
+            text = printed.decode("utf-8", "replace").strip()
+            getLogger("odibi.host").info("%s printed while it was imported: %s", target, text)
         return self._classes.setdefault((family, name), found)
 
     def build(
@@ -325,9 +330,13 @@ class Host:
         with quiet() as printed:
             try:
                 plugin = _entry(candidate) if candidate.given is None else candidate.given
-                info = _origin(info, plugin)
+                home = plugin if isinstance(plugin, ModuleType) else sys.modules.get(type(plugin).__module__)
+                info = info._replace(
+                    version=info.version or str(getattr(home, "__version__", "")),
+                    location=getattr(home, "__file__", None) or info.location,
+                )
                 candidate = candidate._replace(found=found._replace(version=info.version))
-                check_api(getattr(plugin, "ODIBI_API", None), candidate.package)
+                check_api(getattr(plugin, "ODIBI_API", getattr(home, "ODIBI_API", None)), candidate.package)
                 self._register(plugin, candidate, tables)
                 remarks += [f"{name} is not marked with @odibi.hookimpl" for name in forgotten_marks(plugin)]
             except KeyboardInterrupt:
@@ -484,14 +493,6 @@ def _entry(candidate: Candidate) -> object:
     if found.trouble:
         raise Refused(found.trouble, f"Reinstall it: pip install --force-reinstall {found.distribution}")
     return _load(found.value.partition("[")[0].replace(" ", ""))
-
-
-def _origin(info: PluginInfo, plugin: object) -> PluginInfo:
-    """With the file of the plugin's module, and that module's version if no distribution says one."""
-    name = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
-    home = sys.modules.get(name)
-    version = info.version or str(getattr(home, "__version__", ""))
-    return info._replace(version=version, location=getattr(home, "__file__", None) or info.location)
 
 
 def _verdict(error: BaseException, candidate: Candidate, target: str) -> Verdict:
