@@ -87,9 +87,7 @@ class Run:
             Listener(type(observer).__name__, observer.handle, getattr(observer, "close", None))
             for observer in observers
         ]
-        hook = self._resources.host.event_listener()
-        if hook is not None:
-            listeners.append(Listener("odibi_event", hook))
+        listeners += [Listener(label, tell) for label, tell in self._resources.host.event_listeners()]
         return listeners
 
     def cancel(self, *, running: bool = False) -> None:
