@@ -9,6 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -220,6 +221,21 @@ def test_an_empty_frame_keeps_its_schema(operation: Transform, as_frame: Any, as
         expected = pa.schema([expected.field("id")])
     assert result.num_rows == 0
     assert result.schema.equals(expected)
+
+
+@pytest.mark.parametrize("operation", EMPTY, ids=lambda it: type(it).__name__)
+def test_a_frame_that_a_function_made_is_as_good(
+    operation: Transform, as_frame: Any, as_table: Any, step_context: Any
+) -> None:
+    context = step_context({"other": as_frame(ORDERS)})
+    made = pd.DataFrame(
+        {"region": ORDERS["region"], "amount": ORDERS["amount"]}, index=pd.Index([1, 2, 3, 4], name="id")
+    )
+    made = pd.concat([made.iloc[2:], made.iloc[:2]]).iloc[[2, 3, 0, 1]]
+    before = made.copy(deep=True)
+    expected = as_table(operation.apply(as_frame(ORDERS), context)).to_pydict()
+    assert as_table(operation.apply(made, context)).to_pydict() == expected
+    pd.testing.assert_frame_equal(made, before)
 
 
 class TestSelectDropRename:

@@ -11,6 +11,7 @@ import attrs
 from odibi import option
 from odibi.errors import TransformError
 from odibi_pandas.operations.names import names_of, refuse_repeats, require
+from odibi_pandas.operations.tables import frame_of, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,16 +29,17 @@ class Select:
         help="The columns to keep, in order; * ? [ ] match several, in the order of the frame."
     )
 
-    def apply(self, frame: pd.DataFrame, context: TransformContext) -> pd.DataFrame:  # noqa: ARG002 - contract
+    def apply(self, frame: pd.DataFrame, context: TransformContext) -> pd.DataFrame:
         """The frame with those columns alone.
 
         Raises:
             TransformError: a column is missing, a pattern matches none, or none would be left.
         """
-        chosen = _matching(names_of(self.columns), list(frame.columns), "select")
+        table = table_of(frame, context)
+        chosen = _matching(names_of(self.columns), table.column_names, "select")
         if not chosen:
             raise TransformError("no column would be left", where="select", remedy="Name at least one in 'columns'.")
-        return frame[chosen]
+        return frame_of(table.select(chosen), context)
 
 
 @attrs.frozen
@@ -49,13 +51,14 @@ class Drop:
     columns: str | tuple[str, ...] = option(help="The columns to remove; * ? [ ] match several.")
     missing: Literal["error", "ignore"] = option("error", help="What to do about a column that is not there.")
 
-    def apply(self, frame: pd.DataFrame, context: TransformContext) -> pd.DataFrame:  # noqa: ARG002 - contract
+    def apply(self, frame: pd.DataFrame, context: TransformContext) -> pd.DataFrame:
         """The frame without those columns.
 
         Raises:
             TransformError: a column is missing and ``missing`` is ``error``, or no column would be left.
         """
-        columns = list(frame.columns)
+        table = table_of(frame, context)
+        columns = table.column_names
         unwanted = set(_matching(names_of(self.columns), columns, "drop", ignore_missing=self.missing == "ignore"))
         kept = [column for column in columns if column not in unwanted]
         if not kept:
@@ -64,7 +67,7 @@ class Drop:
                 where="drop",
                 remedy="Keep at least one; a frame without columns has no rows.",
             )
-        return frame[kept]
+        return frame_of(table.select(kept), context)
 
 
 @attrs.frozen
@@ -75,16 +78,17 @@ class Rename:
 
     columns: Mapping[str, str] = option(help="Old name to new name.")
 
-    def apply(self, frame: pd.DataFrame, context: TransformContext) -> pd.DataFrame:  # noqa: ARG002 - contract
+    def apply(self, frame: pd.DataFrame, context: TransformContext) -> pd.DataFrame:
         """The frame with the new names, its columns where they were.
 
         Raises:
             TransformError: a column is missing, or two columns would have one name.
         """
-        require(self.columns, list(frame.columns), "rename")
-        renamed = [self.columns.get(column, column) for column in frame.columns]
+        table = table_of(frame, context)
+        require(self.columns, table.column_names, "rename")
+        renamed = [self.columns.get(column, column) for column in table.column_names]
         refuse_repeats(renamed, "rename", "the result would have the column")
-        return frame.set_axis(renamed, axis="columns")
+        return frame_of(table.rename_columns(renamed), context)
 
 
 def _matching(
