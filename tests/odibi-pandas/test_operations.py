@@ -130,6 +130,24 @@ class TestRegistration:
         others: dict[str, Any] = {"types": {"a": "int"}} if cls is Cast else {"with": "b"}
         assert getattr(structure_options(cls, {**others, option: None}, component="it"), option) is None
 
+    @pytest.mark.parametrize(
+        ("cls", "options", "expected"),
+        [
+            (Filter, {"condition": "a > 1"}, Filter(where="a > 1")),
+            (DropDuplicates, {"subset": ["a"]}, DropDuplicates(keys=("a",))),
+            (Join, {"with": "b", "keys": "a"}, Join(right="b", on="a")),
+            (Union, {"with": ["b", "c"]}, Union(inputs=("b", "c"))),
+            (Explode, {"column": "a"}, Explode(columns="a")),
+            (
+                Aggregate,
+                {"group_by": "a", "aggregations": {"n": "count(*)"}},
+                Aggregate(by="a", measures={"n": "count(*)"}),
+            ),
+        ],
+    )
+    def test_other_words_for_the_same_are_understood(self, cls: Any, options: Any, expected: Any) -> None:
+        assert structure_options(cls, options, component="operation") == expected
+
     def test_sort_keys_are_checked_when_they_are_read(self) -> None:
         made = structure_options(Sort, {"by": ["a", {"column": "b", "descending": True}]}, component="sort")
         assert made.by == ("a", SortKey(column="b", descending=True))
@@ -424,6 +442,23 @@ class TestCast:
             found = run(nulled, {"a": values})["a"]
             assert [it is None for it in found] == [value is None or repr(value) in bad for value in values]
 
+    @pytest.mark.parametrize(
+        ("to", "texts"),
+        [
+            ("int", ["-0", "007", "0xFF"]),
+            ("float", ["+1.5", "-.5", "5.", "1E-3", "Infinity", "nan", "-INF"]),
+            ("decimal(5, 2)", ["+1.5", "-.5", "5.", "1e2"]),
+            ("bool", ["TRUE", "False", "0"]),
+            ("datetime", ["2024-02-29", "2024-02-29T10:00", "2024-02-29 10:00:00.123456"]),
+            ("datetime(UTC)", ["2024-02-29", "2024-02-29T10:00:00Z", "2024-02-29 10:00:00+0230"]),
+        ],
+    )
+    def test_a_bad_value_does_not_take_good_ones_with_it(self, to: str, texts: list[str], run: Any) -> None:
+        good = run(Cast(types={"a": to}), {"a": texts})["a"]
+        assert None not in good
+        found = run(Cast(types={"a": to}, on_error="null"), {"a": [*texts, "garbage"]})["a"]
+        assert repr(found) == repr([*good, None])
+
     def test_five_examples_are_enough(self, fails: Any) -> None:
         message = fails(Cast(types={"a": "int"}), {"a": [f"x{i}" for i in range(1000)]})
         assert "1000 rows" in message
@@ -461,6 +496,12 @@ class TestSort:
 
     def test_several_keys(self, run: Any) -> None:
         assert run(Sort(by=("a", "b")), self.COLUMNS)["b"] == ["z", "w", "x", "y"]
+
+    def test_many_rows_that_compare_equal_stay_in_order(self, run: Any) -> None:
+        count = 20_000
+        columns = {"a": [at * 7919 % 3 for at in range(count)], "b": list(range(count))}
+        found = run(Sort(by="a"), columns)
+        assert found["b"] == sorted(range(count), key=lambda at: columns["a"][at])
 
     def test_there_must_be_a_key(self, fails: Any) -> None:
         assert "nothing to sort by" in fails(Sort(by=()), self.COLUMNS)

@@ -415,6 +415,12 @@ class TestOnFail:
         assert any("unique(id): 2 rows" in warning for warning in report.warnings)
         assert any(warning.startswith("small") for warning in report.warnings)
 
+    def test_many_rows_keep_their_order_on_both_sides(self, check: Checker) -> None:
+        ids = [at * 7919 % 5003 for at in range(5000)] + [7919 % 5003, 0]
+        report = check({"id": ids}, unique=(("id",),), on_fail=OnFail.QUARANTINE)
+        assert [row["id"] for row in check.rows(report.good)] == ids[2:-2]
+        assert [row["id"] for row in check.rows(report.bad)] == [*ids[:2], *ids[-2:]]
+
     @pytest.mark.parametrize(
         "rules",
         [
