@@ -126,6 +126,8 @@ def test_what_others_can_write_is_not_believed(which, mode, cache, zoo):
     target.chmod(target.stat().st_mode | mode)
     forget()
     assert discover()[0].value == "true"
+    if which == "folder":  # nothing is written there either
+        assert "poison" in kept(cache).read_text()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -225,6 +227,7 @@ def test_old_files_do_not_pile_up(cache, zoo, tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "path", [str(folder)])
         discover()
     assert len(list(cache.iterdir())) == discovery._KEPT_FILES
+    assert len(discovery._memory) == 1
 
 
 def test_odd_entries_of_the_path(cache, zoo, monkeypatch):

@@ -11,17 +11,18 @@ import pytest
 
 pytest.importorskip("odibi.cli.main")
 
+HOOK = "from odibi import hookimpl\n@hookimpl\n"
 BEASTS = {
     "raises": "raise ValueError('boom')",
     "exits": "import sys; sys.exit(0)",
     "prints": "import sys\nprint('NOISE')\nprint('NOISE', file=sys.stderr)\nsys.stdout.buffer.write(b'NOISE')",
     "recursion": "def f(): f()\nf()",
-    "typo_in_hook": "from odibi import hookimpl\n@hookimpl\ndef odibi_storags(): return {}",
+    "typo_in_hook": HOOK + "def odibi_storags(): return {}",
     "too_new": "ODIBI_API = '>=99'",
     "missing_dependency": "import no_such_lib",
-    "hook_exits": "from odibi import hookimpl\n@hookimpl\ndef odibi_commands(): raise SystemExit(0)",
-    "hook_gives_garbage": "from odibi import hookimpl\n@hookimpl\ndef odibi_commands(): return 5",
-    "command_leads_nowhere": "from odibi import hookimpl\n@hookimpl\ndef odibi_commands(): return {'nowhere': 'no.such:c'}",
+    "hook_exits": HOOK + "def odibi_commands(): raise SystemExit(0)",
+    "hook_gives_garbage": HOOK + "def odibi_commands(): return 5",
+    "command_leads_nowhere": HOOK + "def odibi_commands(): return {'nowhere': 'no.such:c'}",
     "warns": "import warnings\nwarnings.warn('NOISE')",
 }
 HARMLESS = {"prints", "warns", "command_leads_nowhere"}

@@ -5,12 +5,12 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from types import SimpleNamespace
 
 import attrs
 import pytest
 
 from odibi import hookimpl, option
+from odibi.admission import Refused, check_api
 from odibi.contracts.executor import Outcome, State
 from odibi.errors import ComponentError, ComponentNotFound, OptionError, PluginBroken, PluginError
 from odibi.events import Event
@@ -31,7 +31,7 @@ class Fragile:
         raise ConnectionError("no line")
 
 
-sys.modules.setdefault("host_components", SimpleNamespace(Box=Box, Fragile=Fragile))  # type: ignore[arg-type]
+BOX = f"{__name__}:Box"
 
 
 class Shop:
@@ -41,19 +41,15 @@ class Shop:
 
     @hookimpl
     def odibi_storages(self):
-        return {"box": "host_components:Box", "fragile": "host_components:Fragile"}
+        return {"box": BOX, "fragile": f"{__name__}:Fragile"}
 
     @hookimpl
     def odibi_formats(self):
-        return {
-            "pandas.csv": "host_components:Box",
-            "pandas.parquet": "host_components:Box",
-            "raw": "host_components:Box",
-        }
+        return dict.fromkeys(("pandas.csv", "pandas.parquet", "raw", "pandas.both", "both"), BOX)
 
     @hookimpl
     def odibi_transforms(self):
-        return {"spark.pivot": "host_components:Box"}
+        return {"spark.pivot": BOX}
 
     @hookimpl
     def odibi_commands(self):
@@ -128,7 +124,7 @@ def test_the_class_is_imported_when_it_is_first_asked_for_and_once(zoo):
 
 def test_names_and_families():
     host = shop()
-    assert host.names("format") == ["pandas.csv", "pandas.parquet", "raw"]
+    assert host.names("format") == ["both", "pandas.both", "pandas.csv", "pandas.parquet", "raw"]
     assert host.names("secret") == []
     with pytest.raises(ValueError, match=r"no family 'formats'\. Did you mean 'format'\?"):
         host.names("formats")
@@ -144,6 +140,8 @@ def test_resolve():
     assert host.resolve("format", "pandas", "csv") == "pandas.csv"
     assert host.resolve("format", "pandas", "raw") == "raw"
     assert host.resolve("format", None, "raw") == "raw"
+    assert host.resolve("format", "pandas", "both") == "pandas.both"
+    assert host.resolve("format", "spark", "both") == "both"
     assert host.resolve("transform", "spark", "pivot") == "spark.pivot"
 
 
@@ -156,7 +154,7 @@ def test_resolve():
         ),
         (
             ("format", "pandas", "parqet"),
-            "the format 'parqet' for the engine 'pandas'. Did you mean 'parquet'? It has: csv, parquet, raw.",
+            "the format 'parqet' for the engine 'pandas'. Did you mean 'parquet'? It has: both, csv, parquet, raw.",
         ),
         (
             ("format", "spark", "csv"),
@@ -250,10 +248,18 @@ def test_a_plugin_by_hand_that_is_installed_too_is_loaded_once_and_has_its_distr
         ("kernel", "odibi-kernel", host.plugins()[0].version),
         ("plugin_a", "odibi-a", "5"),
     )
-    assert [name for name, *_ in host.plugin_set()].count("plugin_a") == 1
+    assert [info.name for info in host.plugins()].count("plugin_a") == 1
     import plugin_a
 
     assert Host([plugin_a]).plugin_set() == host.plugin_set()
+
+
+def test_a_plugin_by_hand_comes_before_an_installed_one_of_its_name(zoo):
+    zoo.add("odibi-a", points={"mine": "plugin_a"}, plugin_a="1 / 0")
+    (zoo.folder / "mine.py").write_text("")
+    host = Host(["mine"])
+    assert [info.status for info in host.plugins() if info.name == "mine"] == ["loaded", "blocked"]
+    assert "plugin_a" not in sys.modules
 
 
 def test_two_objects_of_one_class_are_two_plugins():
@@ -488,7 +494,7 @@ def test_a_plugin_with_hooks_for_a_later_kernel_may_say_so():
 
         @hookimpl(specname="odibi_storages")
         def stores(self):
-            return {"box": "host_components:Box"}
+            return {"box": BOX}
 
     assert Host([Ahead()], discover=False).names("storage") == ["box"]
 
@@ -500,6 +506,91 @@ def test_a_plugin_is_inspected_without_running_its_properties():
             raise AssertionError("was run")
 
     assert Host([Odd()], discover=False).names("storage") == ["box", "fragile"]
+
+
+def test_a_plugin_that_was_set_aside_is_told_nothing(zoo):
+    zoo.add(
+        "odibi-half",
+        half="""
+            from odibi import hookimpl
+
+            @hookimpl
+            def odibi_event(event):
+                raise AssertionError
+
+            @hookimpl
+            def odibi_storages():
+                return 5
+        """,
+    )
+    host = Host()
+    assert "odibi-half" in host.problems()[0]
+    assert not any("half" in name for name, _ in host.event_listeners())
+
+
+def test_what_a_component_prints_when_it_is_imported_is_logged(zoo, caplog, capsys):
+    caplog.set_level("INFO", "odibi")
+    (zoo.folder / "printing_component.py").write_text("print('hello')\nclass C: pass")
+
+    class Printing:
+        @hookimpl
+        def odibi_storages(self):
+            return {"p": "printing_component:C"}
+
+    Host([Printing()], discover=False).component("storage", "p")
+    assert caplog.messages == ["printing_component:C printed while it was imported: hello"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_entry_point_may_name_an_object_of_a_module(zoo):
+    source = """
+        from odibi import hookimpl
+
+        ODIBI_API = {api!r}
+
+        class Plugin:
+            @hookimpl
+            def odibi_storages(self):
+                return {{"s": "m:S"}}
+
+        plugin = Plugin()
+    """
+    zoo.add("odibi-new", points={"new": "new_plugin:plugin"}, new_plugin=source.format(api=">=99"))
+    zoo.add("odibi-fit", points={"fit": "fit_plugin : plugin [extra]"}, fit_plugin=source.format(api=">=1,<2"))
+    host = Host()
+    assert {info.name: info.status for info in host.plugins() if info.name in ("new", "fit")} == {
+        "new": "incompatible",
+        "fit": "loaded",
+    }
+    assert host.names("storage").count("s") == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "update"),
+    [
+        (">=1.0,<2", None),
+        (">=1", None),
+        ("==1", None),
+        ("==1.0.0", None),
+        (" > 0.9 , != 1.1 ", None),
+        ("<=1", None),
+        (None, None),
+        (">1", "odibi-kernel"),
+        (">=1.0.1", "odibi-kernel"),
+        ("==1.1", "odibi-kernel"),
+        ("<1", "odibi-x"),
+        ("<=0.9.9", "odibi-x"),
+        ("!=1.0", "odibi-x"),
+    ],
+)
+def test_the_range_of_the_interface(wanted, update):
+    if update is None:
+        check_api(wanted, "odibi-x")
+    else:
+        with pytest.raises(Refused) as caught:
+            check_api(wanted, "odibi-x")
+        assert caught.value.verdict.status == "incompatible"
+        assert f"pip install -U {update}," in caught.value.verdict.remedy
 
 
 # --- the first-party plugins ----------------------------------------------------------------------------------------

@@ -61,7 +61,8 @@ def check_api(wanted: object, distribution: str) -> None:
         }
         if not fits[operator]:
             api = ".".join(map(str, API_VERSION))
-            old = "odibi-kernel" if ours < theirs else distribution
+            kernel_is_old = operator in (">=", ">") or (operator == "==" and ours < theirs)
+            old = "odibi-kernel" if kernel_is_old else distribution
             raise Refused(
                 f"it works with versions {wanted} of the plugin interface, and this kernel has {api}",
                 update(old),

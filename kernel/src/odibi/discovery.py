@@ -195,8 +195,7 @@ def _read(file: str, stamps: Stamps) -> tuple[Found, ...] | None:
         if not private(os.stat(os.path.dirname(file))):
             return None
         with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode) or not private(status):
+            if not private(os.fstat(stream.fileno())):
                 return None
             kept = json.loads(stream.read())
         if kept["layout"] != _LAYOUT or kept["stamps"] != stamps:

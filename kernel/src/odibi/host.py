@@ -382,7 +382,6 @@ class Host:
             guard = _guard_wrapper if wrapper else _guard
             setattr(hooks, attribute, hookspecs.hookimpl(**options)(guard(function, hook, candidate.label)))
         self._manager.register(hooks, name=candidate.label)
-        self._manager.check_pending()
         for hook, function in collecting:
             tables.setdefault(COLLECTED[hook], {}).update(collect(hook, function, candidate.package))
 
