@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
 
-from odibi.config.functions import load_functions
+from odibi.config.functions import AnyFunction, load_functions, resolve_function
 from odibi.config.references import References
 from odibi.config.shape import is_component_option, project_converter
 from odibi.config.sources import Sources, apply_environment
-from odibi.config.tree import Positions, Table
+from odibi.config.steptables import is_step_table, read_steps
+from odibi.config.text import READERS
+from odibi.config.tree import Positions, Table, stop
 from odibi.errors import ConfigError, Position, Problem
-from odibi.model import Project
+from odibi.model import Function, Project
 from odibi.redact import Redactor
 from odibi.structure import StructureError, structure
 
@@ -46,78 +49,117 @@ def load_project(
     """Read a project file.
 
     Args:
-        path: a YAML, JSON or TOML file, or a step table (SQLite, CSV, a JSON list).
+        path: a YAML, JSON or TOML file, the folder of an ``odibi.yaml``, or a step table (SQLite, CSV, a JSON list).
         env: which of the project's ``environments`` to put on it.
         environ: the environment variables; those of the process by default.
 
     Raises:
         ConfigError: with every mistake that was found, in the order of their positions.
     """
-    from odibi.config.steptables import is_step_table, read_steps
-
     name, file = os.fspath(path), Path(path)
+    if file.is_dir():
+        name, file = _in_folder(name, file)
+    if is_step_table(file):
+        return build_from(lambda: read_steps(file, name), file, environ, env)
+    return build_from(None, file, environ, env, name)
+
+
+def _in_folder(name: str, folder: Path) -> tuple[str, Path]:
+    for ending in READERS:
+        if (folder / f"odibi{ending}").is_file():
+            return os.path.join(name, f"odibi{ending}"), folder / f"odibi{ending}"  # noqa: PTH118 - as it was written
+    raise stop("this folder holds no odibi.yaml", Position(name), "Give the project file, or run 'odibi init'.")
+
+
+def build_from(
+    read: Callable[[], Table] | None,
+    file: Path,
+    environ: Mapping[str, str] | None,
+    env: str | None = None,
+    name: str = "",
+) -> Loaded:
+    """The model of a project file, or of the tree that ``read`` gives.
+
+    Raises:
+        ConfigError: with every mistake that was found, without secrets.
+    """
     redactor = Redactor()
     references = References(os.environ if environ is None else environ, redactor, is_component_option)
     sources = Sources(references)
     try:
-        tree = read_steps(file, name) if is_step_table(file) else sources.read(file, name)
+        tree = sources.read(file, name) if read is None else read()
+        if tree is None or sources.problems:
+            raise ConfigError([*sources.problems, *references.problems])
+        project, positions = _model(tree, env, references)
+        root = file.resolve().parent
+        functions = {**load_functions(root), **_module_functions(project, root)}
     except ConfigError as error:
         raise _redacted(error.problems, redactor) from None
-    if tree is None or sources.problems:
-        raise _redacted([*sources.problems, *references.problems], redactor)
-    return build(tree, file.resolve().parent, env, references, redactor, tuple(sources.paths or [file]))
+    project = attrs.evolve(project, root=root, functions=functions)
+    return Loaded(project, positions, tuple(sources.paths or [file]), redactor, env)
 
 
-def build(
-    tree: Table,
-    root: Path,
-    env: str | None,
-    references: References,
-    redactor: Redactor,
-    sources: tuple[Path, ...],
-) -> Loaded:
-    """The model of a joined tree.
-
-    Raises:
-        ConfigError: with every mistake that was found.
-    """
+def _model(tree: Table, env: str | None, references: References) -> tuple[Project, Positions]:
     problems = apply_environment(tree, env)
     variables = references.replace(tree.drop("vars"), ("vars",))
     if isinstance(variables, Mapping):
         references.vars = variables
     references.replace(tree)
     positions = Positions(tree)
+    misplaced = [at for path, at in references.secrets if not is_component_option(path)]
     problems += references.problems
-    problems += [_misplaced(at) for path, at in references.secrets if not is_component_option(path)]
-    failed = references.failed | {at for path, at in references.secrets if not is_component_option(path)}
+    problems += [Problem("a secret cannot stand here", at, _MISPLACED) for at in misplaced]
     try:
         project = structure(tree, Project, converter=project_converter())
     except StructureError as error:
         found = [Problem(what, positions.of_problem(path, what), remedy) for path, what, remedy in error.problems]
-        problems += [problem for problem in found if problem.where not in failed]
-        raise _redacted(problems, redactor) from None
-    try:
-        functions = load_functions(root)
-    except ConfigError as error:
-        problems += error.problems
-        functions = {}
+        # What a missing variable would have been is not known, so that it does not fit is no mistake of its own.
+        known = references.failed.union(misplaced)
+        raise ConfigError([*problems, *(problem for problem in found if problem.where not in known)]) from None
     if problems:
-        raise _redacted(problems, redactor)
-    return Loaded(attrs.evolve(project, root=root, functions=functions), positions, sources, redactor, env)
+        raise ConfigError(problems)
+    return project, positions
 
 
-def _misplaced(at: Position) -> Problem:
-    remedy = "Secrets go into the options of connections and components; elsewhere use an environment variable."
-    return Problem("a secret cannot stand here", at, remedy)
+_MISPLACED = "Secrets go into the options of connections and components; elsewhere use an environment variable."
+
+
+def _module_functions(project: Project, root: Path) -> dict[str, AnyFunction]:
+    """The functions that the project names as ``module:name``; one that is not there is left to the check."""
+    found = {}
+    for function in named_functions(project):
+        if ":" in function:
+            with contextlib.suppress(ConfigError):
+                found[function] = resolve_function(function, {}, root)
+    return found
+
+
+def named_functions(project: Project) -> Iterator[str]:
+    """Every name of a function in a project."""
+    for pipeline in project.pipelines:
+        for node in pipeline.nodes:
+            steps = node.transform.steps if node.transform else ()
+            for each in (node.function, *(step.function for step in steps if isinstance(step, Function))):
+                if isinstance(each, str):
+                    yield each
 
 
 def _redacted(problems: Iterable[Problem], redactor: Redactor) -> ConfigError:
     """An error with the problems in order, each once, without secrets."""
     shown = {Problem(redactor.redact(each.what), each.where, redactor.redact(each.remedy)): None for each in problems}
-    files = {each.where.file: place for place, each in reversed(list(enumerate(shown))) if each.where}
+    return ConfigError(in_order(shown))
 
-    def order(problem: Problem) -> tuple[int, int, int]:
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems by file, line and column; files in the order in which they first show, problems without one last."""
+    listed = list(problems)
+    files: dict[str, int] = {}
+    for each in listed:
+        if each.where:
+            files.setdefault(each.where.file, len(files))
+
+    def place(problem: Problem) -> tuple[int, int, int]:
         at = problem.where
-        return (files[at.file], at.line, at.column) if at else (len(shown), 0, 0)
+        return (files[at.file], at.line, at.column) if at else (len(files), 0, 0)
 
-    return ConfigError(sorted(shown, key=order))
+    return sorted(listed, key=place)

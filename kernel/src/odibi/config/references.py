@@ -6,7 +6,7 @@ References are replaced in the tree, scalar by scalar, after the text was parsed
 ``${NAME}``                the environment variable; ``${env:NAME}`` is the same
 ``${NAME:-default}``       with a default for when it is not set or empty
 ``${vars.name}``           a value of the project's ``vars``
-``${secret:store/name}``   a secret; stays a :class:`SecretRef` until a component is built
+``${secret:store/name}``   a secret; stays a :class:`~odibi.references.SecretRef` until a component is built
 ``$${``                    the two characters ``${``
 =========================  ==========================================================================
 
@@ -16,80 +16,19 @@ An unquoted YAML scalar that is one reference and nothing else becomes a number 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import attrs
-
 from odibi.config.tree import Items, Path, Plain, Table, walk
-from odibi.contracts.secret import Secret
 from odibi.errors import Position, Problem
 from odibi.redact import Redactor, looks_secret
+from odibi.references import SecretRef, Template
 from odibi.structure import did_you_mean
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _VARIABLE = re.compile(r"(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$", re.DOTALL)
 _VARS = re.compile(r"vars\.([A-Za-z_][A-Za-z0-9_.-]*)$")
 _SECRET = re.compile(r"secret:([A-Za-z_][A-Za-z0-9_-]*)/(.+)$")
-
-
-@attrs.frozen
-class SecretRef:
-    """A secret that is looked up when a component needs it.
-
-    Attributes:
-        store: the name of a store in the project's ``secrets``.
-        name: the secret's name in that store.
-    """
-
-    store: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"${{secret:{self.store}/{self.name}}}"
-
-
-@attrs.frozen
-class Template:
-    """Text with secrets in it (``Bearer ${secret:vault/token}``)."""
-
-    parts: tuple[str | SecretRef, ...]
-
-    def __str__(self) -> str:
-        return "".join(map(str, self.parts))
-
-
-def secret_refs(value: Any) -> Iterator[SecretRef]:
-    """Every reference to a secret in some options, however deep."""
-    if isinstance(value, SecretRef):
-        yield value
-    elif isinstance(value, Template):
-        yield from (part for part in value.parts if isinstance(part, SecretRef))
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from secret_refs(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from secret_refs(item)
-
-
-def resolve_secrets(value: Any, get: Callable[[SecretRef], Secret]) -> Any:
-    """Options with every reference to a secret replaced by the :class:`~odibi.contracts.secret.Secret`.
-
-    Args:
-        value: options as a project holds them.
-        get: looks a secret up; whatever it raises passes through.
-    """
-    if isinstance(value, SecretRef):
-        return get(value)
-    if isinstance(value, Template):
-        parts = (get(part).reveal() if isinstance(part, SecretRef) else part for part in value.parts)
-        return Secret("".join(parts))
-    if isinstance(value, Mapping):
-        return {key: resolve_secrets(item, get) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [resolve_secrets(item, get) for item in value]
-    return value
 
 
 class References:
