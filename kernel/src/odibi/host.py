@@ -297,14 +297,6 @@ class Host:
 
         return [(label, of(tell)) for label, tell in self._each("odibi_event")]
 
-    def event_listener(self) -> Callable[[Event], None] | None:
-        """What tells all plugins of an event; ``None`` if none wants to know.
-
-        It raises what the first plugin that failed raised, with a note that names it, once all were told.
-        """
-        listeners = self._each("odibi_event")
-        return (lambda event: _tell_all(listeners, event=event)) if listeners else None
-
     def commands(self) -> Mapping[str, str]:
         """More commands for the CLI: name to ``"module:attribute"``. One that several plugins claim is left out."""
         winners = {name: self._winner(family, name) for family, name in self._claims if family == "command"}
