@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import importlib_metadata
 import pytest
 
 from odibi import discovery
@@ -20,6 +22,8 @@ def names(found: tuple[Found, ...]) -> list[str]:
 @pytest.fixture
 def cache(zoo, tmp_path, monkeypatch) -> Path:
     """The cache folder; the test decides what is on ``sys.path`` and that no folder changed just now."""
+    assert importlib_metadata
+    assert tempfile  # what discovery imports late is imported while that can still be found
     monkeypatch.setattr(sys, "path", [str(zoo.folder)])
     monkeypatch.setattr(discovery, "_memory", {})
     return tmp_path / "cache" / "odibi"
