@@ -31,9 +31,6 @@ from odibi.structure import StructureError, Trouble, class_hook, describe, did_y
 PROJECT_KEYS = {"name": "project"}
 PIPELINE_KEYS = {"name": "pipeline"}
 PROJECT_OMIT = ("root", "functions")
-LOADER_KEYS = ("imports", "environments", "vars")
-"""Keys of a project file that are gone when its model is made."""
-
 _PARTS = ("read", "transform", "validation", "write")
 
 STEP_KINDS = ("sql", "function", "operation")

@@ -19,7 +19,7 @@ _NAMED = {"connections": 1, "engines": 1, "secrets": 1, "triggers": 1, "vars": 1
 _LISTS = ("pipelines", "alerts", "metrics", "observers")
 """Lists that several files may add to."""
 
-_NOT_IN_ENVIRONMENT = ("project", "imports", "environments", "pipelines")
+NOT_IN_ENVIRONMENT = ("project", "imports", "environments", "pipelines")
 
 
 class Sources:
@@ -163,7 +163,7 @@ def apply_environment(tree: Table, env: str | None) -> list[Problem]:
             what = f"expected a mapping, found {describe(over)}"
             problems.append(Problem(what, known.value_at[name], f"Write under {name!r} what it changes."))
         for key in over or ():
-            if key in _NOT_IN_ENVIRONMENT:
+            if key in NOT_IN_ENVIRONMENT:
                 what = f"an environment cannot change {key!r}"
                 problems.append(Problem(what, over.key_at[key], "Change connections and settings only."))
     if env is not None and env not in known:
