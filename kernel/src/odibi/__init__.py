@@ -14,7 +14,7 @@ API_VERSION = (1, 0)
 
 if TYPE_CHECKING:
     from odibi.api import Pipeline, load, node, run
-    from odibi.config.functions import transform
+    from odibi.functions import transform
     from odibi.contracts.option import option
     from odibi.contracts.secret import Secret
     from odibi.errors import ConfigError, OdibiError, RunFailed
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "api": ("Pipeline", "load", "node", "run"),
-    "config.functions": ("transform",),
+    "functions": ("transform",),
     "contracts.option": ("option",),
     "contracts.secret": ("Secret",),
     "errors": ("ConfigError", "OdibiError", "RunFailed"),

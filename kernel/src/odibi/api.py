@@ -20,7 +20,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -29,6 +28,7 @@ import attrs
 
 from odibi import model
 from odibi.errors import ConfigError, Problem
+from odibi.functions import inputs_of
 from odibi.graph import Graph, build_graph
 from odibi.plan import Plan, make_plan
 from odibi.redact import Redactor
@@ -112,22 +112,6 @@ def _node_of(
         arguments=dict(arguments),
         **settings,
     )
-
-
-def inputs_of(function: Callable[..., Any], params: Mapping[str, Any], arguments: Mapping[str, str]) -> tuple[str, ...]:
-    """The inputs that a function's parameters name: those without a default, and those that ``arguments`` maps."""
-    names = []
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.name in arguments:
-            names.append(arguments[parameter.name])
-        elif (
-            parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-            and parameter.default is parameter.empty
-            and parameter.name not in params
-            and parameter.name != "context"
-        ):
-            names.append(parameter.name)
-    return tuple(names)
 
 
 @attrs.frozen

@@ -216,6 +216,10 @@ class DataError(OdibiError):
 class TransformError(OdibiError):
     """A step of a transform failed; the cause is chained."""
 
+    quotes_data = False
+    """Whether the message may hold values of the frame, as a database's own words do. It is withheld where the node
+    is sensitive; set it on the error."""
+
 
 class ValidationFailed(DataError):
     """A node's result breaks its validation rules."""

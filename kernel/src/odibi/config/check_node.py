@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from odibi.chunking import chunk_faults
 from odibi.config.checker import Checker
 from odibi.config.durations import seconds
 from odibi.config.functions import resolve_function
 from odibi.config.sqlnames import table_names
 from odibi.contracts.format import WriteMode
-from odibi.errors import ConfigError
+from odibi.errors import ConfigError, OdibiError
+from odibi.functions import is_rowwise
 from odibi.model import Function, Node, OnFail, Operation, Pipeline, Range, Read, Sql, Validation, Write
 from odibi.structure import did_you_mean
 
@@ -34,6 +36,7 @@ class NodeChecker:
         self.say = checker.say
         self.pipeline = pipeline
         self.nodes = {node.name.lower(): node.name for node in pipeline.nodes}
+        self._read_names = {name for node in pipeline.nodes for name in node.depends_on}
         self._engines: dict[tuple[str, Path], bool] = {}
         self._signatures: dict[Callable[..., Any], inspect.Signature | None] = {}
 
@@ -52,6 +55,8 @@ class NodeChecker:
         engine = self._engine(node, at)
         if node.read is not None:
             self._read(node.read, engine, (*at, "read"))
+            if node.read.chunk_rows is not None and engine:
+                self._chunks(node, engine, (*at, "read", "chunk_rows"))
         if node.function is not None:
             self._node_function(node, at)
         if node.transform is not None:
@@ -110,6 +115,21 @@ class NodeChecker:
         if read.chunk_rows is not None and read.chunk_rows < 1:
             self.say(f"chunk_rows is {read.chunk_rows}", (*at, "chunk_rows"), "Give a number of rows above 0.")
         self._place(read, engine, at, "read", one_place=len(given) == 1)
+
+    def _chunks(self, node: Node, engine: str, at: Path) -> None:
+        def rowwise(step: Function | Operation) -> bool:
+            try:
+                if isinstance(step, Function):
+                    project = self.checker.project
+                    return is_rowwise(resolve_function(str(step.function), project.functions, project.root))
+                full = self.checker.host.resolve("transform", engine, step.operation)
+                return bool(self.checker.host.build("transform", full, step.params).rowwise)
+            except OdibiError:
+                return True  # that the step itself is wrong is said where it stands
+
+        for fault in chunk_faults(node, node.name in self._read_names, rowwise):
+            what = f"node {node.name!r} cannot work in chunks: {fault}"
+            self.say(what, at, "Remove chunk_rows, or move that part to another node.")
 
     def _write(self, write: Write, engine: str, at: Path) -> None:
         given = [key for key in ("path", "table") if getattr(write, key) is not None]

@@ -13,54 +13,21 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from types import ModuleType
-from typing import Any, TypeVar, overload
+from typing import Any
 
 from odibi.errors import ConfigError, Position, Problem
+from odibi.functions import MARK, AnyFunction
 from odibi.structure import did_you_mean
-
-AnyFunction = Callable[..., Any]
-F = TypeVar("F", bound=AnyFunction)
 
 FILES = ("transforms.py", "plugins.py")
 """The files that hold functions, beside the project file or in the folder above it."""
 
-MARK = "__odibi_transform__"
-"""The attribute that :func:`transform` sets: ``{"name": ..., "rowwise": ...}``."""
-
 _lock = RLock()
-
-
-@overload
-def transform(function: F, /) -> F: ...
-@overload
-def transform(
-    function: str | None = None, /, *, name: str | None = None, rowwise: bool = False
-) -> Callable[[F], F]: ...
-def transform(function: Any = None, /, *, name: str | None = None, rowwise: bool = False) -> Any:
-    """Mark a function as one that steps may name: ``@transform``, ``@transform("name")``, ``@transform(rowwise=True)``.
-
-    The function itself is not changed, and nothing is registered anywhere.
-
-    Args:
-        function: the function, or the name.
-        name: under which steps call it; its own by default.
-        rowwise: whether each row of its result depends on one row of its frame alone, so that it may be called with a
-            part of the rows at a time.
-    """
-    if callable(function):
-        setattr(function, MARK, {"name": function.__name__, "rowwise": False})
-        return function
-
-    def mark(marked: F) -> F:
-        setattr(marked, MARK, {"name": name or function or marked.__name__, "rowwise": rowwise})
-        return marked
-
-    return mark
 
 
 def load_functions(root: Path) -> Mapping[str, AnyFunction]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from odibi.config.functions import AnyFunction, load_functions, resolve_function
+from odibi.config.functions import load_functions, resolve_function
 from odibi.config.references import References
 from odibi.config.shape import is_component_option, project_converter
 from odibi.config.sources import Sources, apply_environment
@@ -17,7 +17,8 @@ from odibi.config.steptables import is_step_table, read_steps
 from odibi.config.text import READERS
 from odibi.config.tree import Positions, Table, stop
 from odibi.errors import ConfigError, Position, Problem
-from odibi.model import Function, Project
+from odibi.functions import AnyFunction, inputs_of
+from odibi.model import Function, Pipeline, Project
 from odibi.redact import Redactor
 from odibi.structure import StructureError, structure
 
@@ -95,7 +96,8 @@ def build_from(
         functions = {**load_functions(root), **_module_functions(project, root)}
     except ConfigError as error:
         raise _redacted(error.problems, redactor) from None
-    project = attrs.evolve(project, root=root, functions=functions)
+    pipelines = tuple(_with_inputs(pipeline, functions) for pipeline in project.pipelines)
+    project = attrs.evolve(project, root=root, functions=functions, pipelines=pipelines)
     return Loaded(project, positions, tuple(sources.paths or [file]), redactor, env)
 
 
@@ -132,6 +134,16 @@ def _module_functions(project: Project, root: Path) -> dict[str, AnyFunction]:
             with contextlib.suppress(ConfigError):
                 found[function] = resolve_function(function, {}, root)
     return found
+
+
+def _with_inputs(pipeline: Pipeline, functions: Mapping[str, AnyFunction]) -> Pipeline:
+    """The pipeline with the inputs that its nodes' functions name, as :func:`odibi.node` finds them."""
+    nodes = list(pipeline.nodes)
+    for at, node in enumerate(nodes):
+        function = functions.get(node.function) if isinstance(node.function, str) else None
+        if function is not None and not node.depends_on:
+            nodes[at] = attrs.evolve(node, depends_on=inputs_of(function, node.params, node.arguments))
+    return attrs.evolve(pipeline, nodes=tuple(nodes))
 
 
 def named_functions(project: Project) -> Iterator[str]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from odibi.chunking import chunk_faults
 from odibi.errors import ConfigError, OdibiError, Problem, TransformError
 from odibi.events import NodeWarned, StepFinished
+from odibi.functions import is_rowwise
 from odibi.model import Function, Operation, Sql
 from odibi.run.context import NodeContext
 from odibi.run.task import Produced
@@ -89,8 +91,23 @@ class BodyMaker:
         if node.function is not None and not (node.read or node.transform or node.validation or node.write):
             return self._function_body(at, node)
         engine = self._engine_of(node)
+        if node.read is not None and node.read.chunk_rows is not None:
+            self._check_chunks(at, node, engine)
         compute = self._function_body(at, node) if node.function is not None else None
         return NodeBody(node, engine, self._graph.inputs[at], compute, self._resources, self._frames, self._run_id)
+
+    def _check_chunks(self, at: int, node: Node, engine: str) -> None:
+        def rowwise(step: Function | Operation) -> bool:
+            if isinstance(step, Function):
+                return is_rowwise(self._resources.function(step.function))
+            return bool(self._resources.operation(engine, step.operation, step.params).rowwise)
+
+        faults = list(chunk_faults(node, bool(self._graph.successors[at]) or at in self._kept, rowwise))
+        if faults:
+            raise ConfigError(
+                Problem(f"node '{node.name}' cannot work in chunks: {fault}.", None, "Remove 'chunk_rows'.")
+                for fault in faults
+            )
 
     def _engine_of(self, node: Node) -> str:
         engine = node.engine or self._pipeline.engine or self._resources.project.engine
@@ -248,21 +265,42 @@ class NodeBody:
         kind, name, detail = _describe(step)
         try:
             result = self._apply(step, frame, context)
-        except OdibiError as error:
-            error.add_note(f"in step {position + 1} of node '{self._node.name}' ({name})")
-            raise
         except Exception as error:
-            what = f"step {position + 1} ({name}) failed{_place(error)}: {type(error).__name__}: {error}"
-            raise TransformError(what, where=f"node '{self._node.name}'") from error
+            failed = self._step_error(position, name, error)
+            if failed is error:
+                raise
+            raise failed from (None if self._withholds(error) else error)
         if result is None:
             raise TransformError(
-                f"step {position + 1} ({name}) returned nothing",
-                where=f"node '{self._node.name}'",
+                "it returned nothing",
+                where=f"node '{self._node.name}', step {position + 1} ({name})",
                 remedy="A step returns the table that the next one works on.",
             )
         result = self._frames.adapt(result, context.engine, name=name)
         self._tell(task, kind, position, begin, context.engine, result, detail)
         return result
+
+    def _withholds(self, error: Exception) -> bool:
+        """Whether the error may quote values that must not show."""
+        if not self._node.sensitive:
+            return False
+        return error.quotes_data if isinstance(error, TransformError) else not isinstance(error, OdibiError)
+
+    def _step_error(self, position: int, name: str, error: Exception) -> OdibiError:
+        """What a failed step says of itself; its cause is chained by the caller."""
+        where = f"node '{self._node.name}', step {position + 1} ({name})"
+        if self._withholds(error):
+            what = f"it failed with {type(error).__name__}{_place(error)}; its words are withheld"
+            failed = TransformError(what, where=where, remedy="The node is sensitive: look at the data where it lies.")
+            failed.retryable = isinstance(error, ConnectionError | TimeoutError) or getattr(error, "retryable", False)
+            return failed
+        if not isinstance(error, OdibiError):
+            return TransformError(f"it failed{_place(error)}: {type(error).__name__}: {error}", where=where)
+        at = f"{where}, {error.where}" if error.where else where
+        if isinstance(error, TransformError):
+            return TransformError(error.what, where=at, remedy=error.remedy)
+        error.add_note(f"in {where}")
+        return error
 
     def _apply(self, step: Step, frame: Any, context: NodeContext) -> Any:
         if isinstance(step, Sql):

@@ -28,6 +28,7 @@ class NodeContext:
         self.node = task.node.name
         self.engine = engine
         self.params: Mapping[str, Any] = {}
+        self.sensitive = task.node.sensitive
         self.current: Any = None
         self._task = task
         self._frames = frames

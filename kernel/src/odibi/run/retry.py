@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from odibi.model import Retry
 
+_DEEPEST = 20
+"""How many causes are looked at; some errors are, in a circle, their own."""
+
 
 def can_pass(error: BaseException, retry: Retry) -> bool:
     """Whether trying again may succeed.
@@ -23,7 +26,9 @@ def can_pass(error: BaseException, retry: Retry) -> bool:
     if not isinstance(error, Exception):
         return False
     seen: BaseException | None = error
-    while seen is not None:
+    for _ in range(_DEEPEST):
+        if seen is None:
+            break
         if isinstance(seen, OdibiError) and seen.retryable:
             return True
         if isinstance(seen, ConnectionError | TimeoutError | InterruptedError):

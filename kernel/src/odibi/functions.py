@@ -1,0 +1,71 @@
+"""Functions of a project: the mark that makes one a transform, and what its parameters say."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
+
+AnyFunction = Callable[..., Any]
+F = TypeVar("F", bound=AnyFunction)
+
+MARK = "__odibi_transform__"
+"""The attribute that :func:`transform` sets: ``{"name": ..., "rowwise": ...}``."""
+
+
+@overload
+def transform(function: F, /) -> F: ...
+@overload
+def transform(
+    function: str | None = None, /, *, name: str | None = None, rowwise: bool = False
+) -> Callable[[F], F]: ...
+def transform(function: Any = None, /, *, name: str | None = None, rowwise: bool = False) -> Any:
+    """Mark a function as one that steps may name: ``@transform``, ``@transform("name")``, ``@transform(rowwise=True)``.
+
+    The function itself is not changed, and nothing is registered anywhere.
+
+    Args:
+        function: the function, or the name.
+        name: under which steps call it; its own by default.
+        rowwise: whether each row of its result depends on one row of its frame alone, so that it may be called with a
+            part of the rows at a time.
+    """
+    if callable(function):
+        setattr(function, MARK, {"name": function.__name__, "rowwise": False})
+        return function
+
+    def mark(marked: F) -> F:
+        setattr(marked, MARK, {"name": name or function or marked.__name__, "rowwise": rowwise})
+        return marked
+
+    return mark
+
+
+def is_rowwise(function: AnyFunction) -> bool:
+    """Whether the function was marked as one that may be called with a part of the rows at a time."""
+    return bool(getattr(function, MARK, {}).get("rowwise", False))
+
+
+def inputs_of(function: AnyFunction, params: Mapping[str, Any], arguments: Mapping[str, str]) -> tuple[str, ...]:
+    """The inputs that a function's parameters name.
+
+    Args:
+        function: a node's.
+        params: values of further parameters; these are no inputs.
+        arguments: parameter to input, where their names differ.
+
+    Returns:
+        In order, those that ``arguments`` maps and those without a default; ``context`` is left out.
+    """
+    names = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name in arguments:
+            names.append(arguments[parameter.name])
+        elif (
+            parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            and parameter.default is parameter.empty
+            and parameter.name not in params
+            and parameter.name != "context"
+        ):
+            names.append(parameter.name)
+    return tuple(names)
