@@ -1,0 +1,53 @@
+"""The benchmarks run; what they measure is for people to read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PEERS = {"pipefunc": "pipefunc", "hamilton": "sf-hamilton", "dask": "dask", "kedro": "kedro"}
+
+
+def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def without_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make no peer importable, whether it is installed or not."""
+    hook = (
+        "import sys\n"
+        "class Hide:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] in {set(PEERS)!r}:\n"
+        "            raise ModuleNotFoundError(name=name)\n"
+        "sys.meta_path.insert(0, Hide())\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(hook, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("without_peers")
+def test_overhead_is_measured_with_whoever_is_there(root: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    done = run(root, "overhead", "--quick", "--json", str(figures))
+    assert done.returncode == 0, done.stderr
+    for peer, distribution in PEERS.items():
+        assert f"{peer} is left out: '{distribution}' is not installed" in done.stdout
+    measured = json.loads(figures.read_text("utf-8"))["results"]["overhead"]
+    contenders = {it["contender"] for it in measured}
+    assert contenders == {"bare", "pool", "odibi", "odibi events", "odibi own"}
+    assert all(it.get("seconds") for it in measured), [it for it in measured if "left_out" in it]
+    assert {it["graph"] for it in measured} == {"chain", "wide"}
+
+
+def test_an_unknown_benchmark_is_named(root: Path) -> None:
+    done = run(root, "overheads")
+    assert done.returncode == 2
+    assert "there is no benchmark 'overheads'" in done.stderr
+    assert "Traceback" not in done.stderr
