@@ -1,0 +1,5 @@
+"""``python -m odibi``."""
+
+from odibi.cli.main import entry
+
+entry()
