@@ -87,7 +87,7 @@ def did_you_mean(word: str, known: Iterable[str], *, otherwise: bool = True) -> 
         otherwise: list the known words where none is near.
     """
     names = sorted(set(known))
-    near = get_close_matches(word, names, n=1, cutoff=0.6)
+    near = get_close_matches(word, names, n=1, cutoff=0.7 if len(word) > 4 else 0.6)
     if not near:  # letter case is the commonest slip, and difflib counts it as a difference
         near = [name for name in names if name.casefold() == word.casefold()]
     if near:
@@ -490,6 +490,10 @@ def _option_field(field: attrs.Attribute[Any], hints: Mapping[str, Any]) -> Opti
     )
 
 
+def _add(about: str) -> str:
+    return f"Add it: {about[0].lower()}{about[1:]}" if about else ""
+
+
 def _admits_none(kind: Any) -> bool:
     return kind in (Any, object, types.NoneType) or (_is_union(kind) and types.NoneType in typing.get_args(kind))
 
@@ -525,7 +529,7 @@ def _take_fields(
             problems += [((key, *path), what, remedy) for path, what, remedy in error.problems]
     for key, field in fields.items():
         if field.required and field.key not in given:
-            problems.append(((), f"missing {noun} {key!r}", field.help))
+            problems.append(((), f"missing {noun} {key!r}", _add(field.help)))
     return values, problems, given
 
 

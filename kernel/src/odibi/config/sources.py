@@ -159,10 +159,13 @@ def apply_environment(tree: Table, env: str | None) -> list[Problem]:
     known = environments if isinstance(environments, Table) else Table(at)
     problems = []
     for name, over in known.items():
-        if not isinstance(over, Table | None):
+        if over is None:
+            continue
+        if not isinstance(over, Table):
             what = f"expected a mapping, found {describe(over)}"
             problems.append(Problem(what, known.value_at[name], f"Write under {name!r} what it changes."))
-        for key in over or ():
+            continue
+        for key in over:
             if key in NOT_IN_ENVIRONMENT:
                 what = f"an environment cannot change {key!r}"
                 problems.append(Problem(what, over.key_at[key], "Change connections and settings only."))

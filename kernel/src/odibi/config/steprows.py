@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 STEPS, SOURCES = "transformation_config", "ingestion_source_config"
 DATABASES = (".db", ".sqlite", ".sqlite3")
 
-_FIELDS = {
-    "layer": "layer", "name": "name", "stepname": "name", "type": "type", "steptype": "type", "engine": "engine",
-    "value": "value", "params": "params", "inputs": "inputs", "outputs": "outputs", "metadata": "metadata",
-    "project": "project", "enabled": "enabled", "execution_order": "order",
+_KEYS = {key: key for key in ("layer", "name", "type", "engine", "value", "params", "inputs", "outputs", "metadata")}
+_COLUMNS = {
+    "project": "project", "enabled": "enabled", "execution_order": "order", "Layer": "layer", "StepName": "name",
+    "StepType": "type", "Engine": "engine", "Value": "value", "Params": "params", "Inputs": "inputs",
+    "Outputs": "outputs", "Metadata": "metadata",
 }  # fmt: skip
-_SOURCE_FIELDS = {
-    "source_id": "name", "sourceid": "name", "project": "project", "enabled": "enabled", "engine": "engine",
-    "source_type": "format", "sourcetype": "format", "source_path_or_query": "value", "sourcepath": "value",
-    "target_id": "target", "targetid": "target",
+_SOURCE_COLUMNS = {
+    "source_id": "name", "SourceID": "name", "project": "project", "enabled": "enabled", "engine": "engine",
+    "source_type": "format", "source_path_or_query": "value", "SourcePath": "value", "target_id": "target",
+    "TargetID": "target",
 }  # fmt: skip
 _MAPPINGS = ("params", "inputs", "outputs", "metadata")
 _TRUE, _FALSE = {"1", "true", "yes", "on", "y", "t"}, {"0", "false", "no", "off", "n", "f"}
@@ -133,7 +134,7 @@ class _Cells:
 
     def row(self, cells: Mapping[str, Any]) -> Row:
         name = self.text("name", cells.get("name")).strip()
-        if not name:
+        if "name" in cells and not name:
             self.bad("name", "the row has no step name", "Name the step.")
         row = Row(self.at, name, places=self.places)
         for field in ("layer", "type", "engine"):
@@ -168,30 +169,32 @@ def read_rows(path: Path, name: str) -> list[Row]:
     return rows
 
 
-def _names(
-    columns: list[str],
-    known: Mapping[str, str],
-    at: Callable[[int], Position],
-    problems: list[Problem],
-    *,
-    strict: bool,
-) -> dict[int, str]:
-    """Column position to field. A column of another name is a mistake if it looks like one of ours (or ``strict``)."""
-    fields: dict[int, str] = {}
-    for place, column in enumerate(columns):
-        field = known.get(column.strip().lower())
-        if field is None:
-            near = did_you_mean(column.strip().lower(), known, otherwise=strict)
-            if near:
-                problems.append(Problem(f"unknown column {column!r}", at(place), near))
-        elif field in fields.values():
-            problems.append(Problem(f"the column {column!r} is there twice", at(place), "Remove one of them."))
-        else:
-            fields[place] = field
-    if "name" not in fields.values():
-        missing = next(column for column, field in known.items() if field == "name")
-        problems.append(Problem(f"there is no column {missing!r}", at(0), "It names the step."))
-    return fields
+class _Columns:
+    """Column position to field.
+
+    A column of another name is a mistake if it looks like one of ours, or if none other is allowed.
+    """
+
+    def __init__(self, names: list[str], known: Mapping[str, str], noun: str, *, strict: bool = False) -> None:
+        self.fields: dict[int, str] = {}
+        self.mistakes: list[tuple[int, str, str]] = []
+        folded = {name.lower(): field for name, field in known.items()}
+        for place, name in enumerate(names):
+            field = folded.get(name.strip().lower())
+            if field is None:
+                near = did_you_mean(name.strip(), known, otherwise=strict)
+                if near:
+                    self.mistakes.append((place, f"unknown {noun} {name!r}", near))
+            elif field in self.fields.values():
+                self.mistakes.append((place, f"the {noun} {name!r} is there twice", "Remove one of them."))
+            else:
+                self.fields[place] = field
+        if "name" not in self.fields.values():
+            missing = next(name for name, field in known.items() if field == "name")
+            self.mistakes.append((-1, f"there is no {noun} {missing!r}", "It names the step."))
+
+    def cells(self, record: Sequence[Any]) -> dict[str, Any]:
+        return {field: record[place] for place, field in self.fields.items()}
 
 
 def _json_rows(path: Path, name: str, problems: list[Problem]) -> Iterator[Row]:
@@ -203,11 +206,11 @@ def _json_rows(path: Path, name: str, problems: list[Problem]) -> Iterator[Row]:
             problems.append(Problem(f"expected a step, found {describe(item)}", at))
             continue
         keys = list(item)
-        fields = _names(keys, _FIELDS, lambda place, of=item, keys=keys: of.key_at[keys[place]] if keys else of.at,  # type: ignore[misc]
-                        problems, strict=True)  # fmt: skip
-        cells = {field: item[keys[place]] for place, field in fields.items()}
-        places = {field: item.value_at[keys[place]] for place, field in fields.items()}
-        yield _Cells(problems, at, places).row({"type": "config_op", **cells})
+        columns = _Columns(keys, {**_KEYS, **_COLUMNS}, "key", strict=True)
+        for place, what, remedy in columns.mistakes:
+            problems.append(Problem(what, item.key_at[keys[place]] if place >= 0 else at, remedy))
+        places = columns.cells(list(item.value_at.values()))
+        yield _Cells(problems, at, places).row(columns.cells(list(item.values())))
 
 
 def _csv_rows(path: Path, name: str, problems: list[Problem]) -> Iterator[Row]:
@@ -216,7 +219,7 @@ def _csv_rows(path: Path, name: str, problems: list[Problem]) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(read_text(path, name), newline=""), strict=True)
     rows: list[Row] = []
     header: list[str] | None = None
-    fields: dict[int, str] = {}
+    columns = _Columns([], _COLUMNS, "column")
     line = 1
     try:
         for record in reader:
@@ -226,12 +229,13 @@ def _csv_rows(path: Path, name: str, problems: list[Problem]) -> Iterator[Row]:
                 continue
             if header is None:
                 header = record
-                fields = _names(record, _FIELDS, lambda _, at=at: at, problems, strict=False)  # type: ignore[misc]
+                columns = _Columns(record, _COLUMNS, "column")
+                problems += [Problem(what, at, remedy) for _, what, remedy in columns.mistakes]
             elif len(record) != len(header):
                 what = f"the row has {len(record)} cells, the header {len(header)}"
                 problems.append(Problem(what, at, "Put double quotes around a cell with commas or line breaks in it."))
             else:
-                rows.append(_Cells(problems, at, {}).row({field: record[place] for place, field in fields.items()}))
+                rows.append(_Cells(problems, at, {}).row(columns.cells(record)))
     except csv.Error as error:
         problems.append(Problem(f"this is not CSV: {error}", Position(name, line, 1), "Close the quotes of this row."))
     yield from sorted(rows, key=lambda row: row.order)
@@ -264,14 +268,14 @@ def _table_rows(database: sqlite3.Connection, table: str, name: str, problems: l
     sources = table.lower() == SOURCES
     quoted = '"' + table.replace('"', '""') + '"'
     cursor = database.execute(f"SELECT * FROM {quoted}")  # noqa: S608 - quoted
-    columns = [each[0] for each in cursor.description]
-    header = Position(f"{name} ({table})")
-    fields = _names(columns, _SOURCE_FIELDS if sources else _FIELDS, lambda _: header, problems, strict=False)
+    names = [each[0] for each in cursor.description]
+    columns = _Columns(names, _SOURCE_COLUMNS if sources else _COLUMNS, "column")
+    problems += [Problem(what, Position(f"{name} ({table})"), remedy) for _, what, remedy in columns.mistakes]
     rows = []
     for count, record in enumerate(cursor, start=1):
         at = Position(f"{name} ({table}, row {count})")
-        cells = {field: record[place] for place, field in fields.items()}
-        rows.append(_Cells(problems, at, {}).row(_source_cells(cells) if sources else {"type": "sql", **cells}))
+        cells = columns.cells(record)
+        rows.append(_Cells(problems, at, {}).row(_source_cells(cells) if sources else {**cells, "type": cells.get("type") or "sql"}))
     yield from sorted(rows, key=lambda row: (row.order, row.name))
 
 

@@ -72,6 +72,8 @@ def _quote(fault: _Fault) -> _Found:
 def _bracket(fault: _Fault) -> _Found:
     if "flow" not in fault.about:
         return None
+    if "flow node" in fault.about:
+        return "a '[' or '{' before this is not closed, or a value is missing here", fault.place, "Close it."
     kind, close = ("list", "]") if "sequence" in fault.about else ("mapping", "}")
     remedy = f"Close it with {close!r}, and separate its entries with commas."
     return f"the {kind} that begins here is not closed, or lacks a comma", fault.start, remedy
