@@ -5,19 +5,20 @@ The public names, imported when they are first used: ``import odibi`` itself loa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 __version__ = "0.1.0"
 
 API_VERSION = (1, 0)
 """Of the contracts and hooks. A plugin's module may say which it works with: ``ODIBI_API = ">=1.0,<2"``."""
 
+TYPE_CHECKING = False  # importing it would cost more than everything else here
+
 if TYPE_CHECKING:
     from odibi.api import Pipeline, load, node, run
-    from odibi.functions import transform
+    from odibi.contracts.format import WriteMode
     from odibi.contracts.option import option
     from odibi.contracts.secret import Secret
     from odibi.errors import ConfigError, OdibiError, RunFailed
+    from odibi.functions import transform
     from odibi.hookspecs import hookimpl
     from odibi.host import Host
     from odibi.model import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "api": ("Pipeline", "load", "node", "run"),
     "functions": ("transform",),
+    "contracts.format": ("WriteMode",),
     "contracts.option": ("option",),
     "contracts.secret": ("Secret",),
     "errors": ("ConfigError", "OdibiError", "RunFailed"),
@@ -83,6 +85,7 @@ __all__ = [
     "Transform",
     "Validation",
     "Write",
+    "WriteMode",
     "__version__",
     "hookimpl",
     "load",
