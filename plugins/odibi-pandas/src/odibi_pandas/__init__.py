@@ -15,6 +15,15 @@ def odibi_engines() -> dict[str, str]:
 
 
 @hookimpl
+def odibi_formats() -> dict[str, str]:
+    """The formats of files."""
+    return {
+        "pandas.csv": "odibi_pandas.formats.csv:CsvFormat",
+        "pandas.parquet": "odibi_pandas.formats.parquet:ParquetFormat",
+    }
+
+
+@hookimpl
 def odibi_transforms() -> dict[str, str]:
     """The built-in operations."""
     from odibi_pandas.operations import OPERATIONS

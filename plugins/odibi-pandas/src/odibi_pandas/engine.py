@@ -79,7 +79,7 @@ class PandasEngine:
         """Write frames of one schema one after another as one target."""
         from odibi_pandas.writing import write_chunks
 
-        return write_chunks(frames, target, self)
+        return write_chunks(frames, target)
 
     def sql(self, query: str, frames: Mapping[str, Any]) -> Any:
         """The result of a single query that sees ``frames`` under their names, and nothing else."""

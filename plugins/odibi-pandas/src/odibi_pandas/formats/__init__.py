@@ -1,0 +1,1 @@
+"""One format a module; each is a component whose fields are its options."""

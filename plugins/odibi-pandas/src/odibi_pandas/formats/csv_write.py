@@ -1,0 +1,64 @@
+"""Arrow tables as CSV."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from odibi_pandas.formats.texts import compressed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from odibi_pandas.formats.csv import CsvFormat
+
+
+def dump(format_: CsvFormat, tables: Iterator[pa.Table], schema: pa.Schema, file: BinaryIO) -> None:
+    """Texts are quoted and nulls are not, so that an empty text and a null stay apart."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    codec = None if format_.compression in ("auto", "none") else format_.compression
+    sink = compressed(file, codec)
+    if codecs.lookup(format_.encoding).name != "utf-8":
+        sink = _Transcoded(sink, format_.encoding)
+    as_text = bool(format_.null_text) or len(schema) == 1
+    written = pa.schema([pa.field(field.name, pa.string()) for field in schema]) if as_text else schema
+    options = csv.WriteOptions(include_header=format_.header is not False, delimiter=format_.delimiter or ",")
+    with csv.CSVWriter(sink, written, write_options=options) as writer:
+        for table in tables:
+            writer.write_table(_texts(table, format_.null_text) if as_text else table)
+    sink.close()
+
+
+def _texts(table: pa.Table, null_text: str) -> pa.Table:
+    """All values as texts, for a file where null has a text; a lone empty field would be no row at all."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = [pc.fill_null(column.cast(pa.string()), null_text) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
+
+
+class _Transcoded(io.RawIOBase):
+    """Takes UTF-8 and passes it on in another encoding."""
+
+    def __init__(self, sink: Any, encoding: str) -> None:
+        self._sink = sink
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._encoder = codecs.getincrementalencoder(encoding)()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._sink.write(self._encoder.encode(self._decoder.decode(bytes(data))))
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._sink.close()
+        super().close()

@@ -1,0 +1,225 @@
+"""Which type a column of texts has: the strictest one that keeps every value whole.
+
+A kind fits a column if it fits each value alone. So what a column is found to be depends on its values, not on how
+they were cut into parts and chunks, and looking at a part never has to be undone.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
+MARKERS = (
+    *("", "NA", "N/A", "n/a", "NULL", "null", "Null", "None", "NaN", "nan", "-nan", "-NaN"),
+    *("#N/A", "#N/A N/A", "#NA", "#NULL!", "<NA>"),
+)
+"""What stands for "no value" in a column of anything but text."""
+
+_SAMPLE = 200
+_FIRST_NANOSECOND_YEAR, _LAST_NANOSECOND_YEAR = 1678, 2261
+_EXACT = 10**15
+"""Beyond this many a floating point number does not hold each integer, and fifteen digits are always kept."""
+
+
+class Kind(IntEnum):
+    """What a column of texts may be, the first that fits first."""
+
+    INTEGER = 1
+    BOOLEAN = 2
+    FLOAT = 3
+    DATE = 4
+    MOMENT = 5
+    MOMENT_NS = 6
+    MOMENT_UTC = 7
+    MOMENT_UTC_NS = 8
+    TEXT = 9
+
+
+@attrs.frozen
+class Rules:
+    """How values are written.
+
+    Attributes:
+        kinds: those looked for, besides text.
+        markers: texts that stand for no value, except in columns of text.
+        true_values, false_values: the words of a column of truth values.
+        decimal: the decimal point.
+        thousands: what groups digits, if anything does.
+    """
+
+    kinds: frozenset[Kind] = frozenset(Kind) - {Kind.TEXT}
+    markers: tuple[str, ...] = MARKERS
+    true_values: tuple[str, ...] = ("true", "True", "TRUE")
+    false_values: tuple[str, ...] = ("false", "False", "FALSE")
+    decimal: str = "."
+    thousands: str | None = None
+
+
+DATES_ONLY = Rules(kinds=frozenset({Kind.DATE, Kind.MOMENT, Kind.MOMENT_NS, Kind.MOMENT_UTC, Kind.MOMENT_UTC_NS}))
+"""For formats whose numbers and truth values have types, but whose dates are texts."""
+
+
+class Inference:
+    """Finds the kind of one column from its parts, in any order."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._fitting = set(rules.kinds)
+        self._seen = False
+
+    def observe(self, column: pa.ChunkedArray) -> None:
+        """Take in some of the column's values."""
+        if not self._fitting or column.null_count == len(column):
+            return
+        if len(column) > _SAMPLE:
+            # Nearly every kind that does not fit shows that in the first values, at no cost.
+            self._check(column.slice(0, _SAMPLE))
+        self._check(column)
+
+    @property
+    def kind(self) -> Kind:
+        """The strictest kind that fits all values seen; text if there were none."""
+        return min(self._fitting, default=Kind.TEXT) if self._seen else Kind.TEXT
+
+    def _check(self, column: pa.ChunkedArray) -> None:
+        fitting: set[Kind] = set()
+        for kind in sorted(self._fitting):
+            if kind in fitting:
+                continue
+            values = as_kind(column, kind, self._rules)
+            if values is None:
+                continue
+            fitting.add(kind)
+            fitting |= _implied(kind, values)
+            self._seen = self._seen or values.null_count < len(values)
+        self._fitting &= fitting
+
+
+def as_kind(column: pa.ChunkedArray, kind: Kind, rules: Rules) -> pa.ChunkedArray | None:
+    """The texts as values of ``kind``, or ``None`` if one does not fit."""
+    import pyarrow as pa
+
+    if kind is Kind.TEXT:
+        return column
+    convert = _CONVERT[kind]
+    try:
+        values = convert(column, rules)
+    except pa.ArrowInvalid:
+        values = None
+    if values is not None:
+        return values
+    try:
+        return convert(cleaned(column, rules, number=kind in (Kind.INTEGER, Kind.FLOAT)), rules)
+    except pa.ArrowInvalid:
+        return None
+
+
+def cleaned(column: pa.ChunkedArray, rules: Rules, *, number: bool) -> pa.ChunkedArray:
+    """The texts without white space around them, markers as nulls, and numbers without groups of digits."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = pc.utf8_trim_whitespace(column)
+    missing = pc.is_in(column, value_set=pa.array(rules.markers, column.type), skip_nulls=True)
+    column = pc.if_else(missing, pa.scalar(None, column.type), column)
+    if number and rules.thousands:
+        column = _ungrouped(column, rules.thousands, rules.decimal)
+    return column
+
+
+def _ungrouped(column: pa.ChunkedArray, thousands: str, decimal: str) -> pa.ChunkedArray:
+    import re
+
+    import pyarrow.compute as pc
+
+    group, point = re.escape(thousands), re.escape(decimal)
+    grouped = pc.match_substring_regex(column, rf"^-?\d{{1,3}}({group}\d{{3}})+({point}\d*)?$")
+    return pc.if_else(grouped, pc.replace_substring(column, thousands, ""), column)
+
+
+def _integers(column: pa.ChunkedArray, _: Rules) -> pa.ChunkedArray | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = column.cast(pa.int64())
+    # 007, +5 and 0x1F are numbers only to a machine: what does not come back as it was is kept as text.
+    same = pc.all(pc.equal(values.cast(column.type), column)).as_py()
+    return None if same is False else values
+
+
+def _floats(column: pa.ChunkedArray, rules: Rules) -> pa.ChunkedArray | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if rules.decimal != ".":
+        if pc.any(pc.match_substring(column, ".")).as_py():
+            return None
+        column = pc.replace_substring(column, rules.decimal, ".")
+    values = column.cast(pa.float64())
+    # Leading zeros and signs, and more digits than a float keeps, are those of codes and identifiers.
+    if pc.any(pc.match_substring_regex(column, r"^(\+|-?0\d|-?\d{16,}$)")).as_py():
+        return None
+    infinite = pc.is_inf(values)
+    if pc.any(infinite).as_py():
+        words = pc.match_substring_regex(column, r"(?i)^-?inf(inity)?$")
+        if pc.any(pc.and_(infinite, pc.invert(words))).as_py():
+            return None  # 1e999
+    unknown = pc.is_nan(values)
+    return pc.if_else(unknown, pa.scalar(None, values.type), values) if pc.any(unknown).as_py() else values
+
+
+def _booleans(column: pa.ChunkedArray, rules: Rules) -> pa.ChunkedArray | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    true = pc.is_in(column, value_set=pa.array(rules.true_values, column.type), skip_nulls=True)
+    false = pc.is_in(column, value_set=pa.array(rules.false_values, column.type), skip_nulls=True)
+    known = pc.or_(true, false)
+    if pc.sum(known).as_py() != len(column) - column.null_count:
+        return None
+    return pc.if_else(known, true, pa.scalar(None, pa.bool_()))
+
+
+def _casting(name: str, unit: str = "", zone: str | None = None) -> Callable[[pa.ChunkedArray, Rules], Any]:
+    def convert(column: pa.ChunkedArray, _: Rules) -> pa.ChunkedArray:
+        import pyarrow as pa
+
+        return column.cast(pa.date32() if name == "date32" else pa.timestamp(unit, zone))
+
+    return convert
+
+
+_CONVERT: dict[Kind, Callable[[Any, Rules], Any]] = {
+    Kind.INTEGER: _integers,
+    Kind.BOOLEAN: _booleans,
+    Kind.FLOAT: _floats,
+    Kind.DATE: _casting("date32"),
+    Kind.MOMENT: _casting("timestamp", "us"),
+    Kind.MOMENT_NS: _casting("timestamp", "ns"),
+    Kind.MOMENT_UTC: _casting("timestamp", "us", "UTC"),
+    Kind.MOMENT_UTC_NS: _casting("timestamp", "ns", "UTC"),
+}
+
+
+def _implied(kind: Kind, values: pa.ChunkedArray) -> set[Kind]:
+    """Looser kinds that fit as well, found more cheaply than by trying."""
+    import pyarrow.compute as pc
+
+    if kind is Kind.INTEGER:
+        bounds = pc.min_max(values).as_py()
+        low, high = bounds["min"], bounds["max"]
+        return {Kind.FLOAT} if low is None or max(-low, high) < _EXACT else set()
+    if kind not in (Kind.DATE, Kind.MOMENT, Kind.MOMENT_UTC):
+        return set()
+    years = pc.min_max(pc.year(values)).as_py()
+    narrow = years["min"] is None or (years["min"] >= _FIRST_NANOSECOND_YEAR and years["max"] <= _LAST_NANOSECOND_YEAR)
+    if kind is Kind.MOMENT_UTC:
+        return {Kind.MOMENT_UTC_NS} if narrow else set()
+    return {Kind.MOMENT, Kind.MOMENT_NS} if narrow else {Kind.MOMENT}

@@ -1,0 +1,193 @@
+"""Sources to frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import attrs
+
+from odibi.errors import DataError, OdibiError
+from odibi_pandas import partitions
+from odibi_pandas.finding import Part, parts_of
+from odibi_pandas.formats.base import FileFormat, chosen, rechunked
+from odibi_pandas.frames import from_table, to_table
+from odibi_pandas.survey import Survey
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from odibi.contracts.engine import Engine
+    from odibi.contracts.format import Format, Source
+
+_ENDINGS = {
+    "csv": (".csv", ".tsv"),
+    "json": (".json", ".jsonl", ".ndjson"),
+    "parquet": (".parquet", ".pq"),
+    "excel": (".xlsx", ".xlsm", ".xls"),
+    "avro": (".avro",),
+    "arrow": (".arrow", ".ipc"),
+    "feather": (".feather",),
+    "orc": (".orc",),
+}
+
+
+def read(source: Source, engine: Engine) -> Any:
+    """The data at ``source`` as one frame; see :meth:`odibi.contracts.Engine.read`."""
+    import pyarrow as pa
+
+    if not hasattr(source.format, "read_object"):
+        return source.format.read(source, engine)
+    reader = _Reader(source)
+    survey = reader.survey()
+    loaded = []
+    for part in reader.parts:
+        table = reader.load(part)
+        survey.add(table, reader.name(part))
+        loaded.append(table)
+    layout = survey.layout()
+    tables = []
+    for part, table in zip(reader.parts, loaded, strict=True):
+        tables.append(reader.completed(layout.settle(table, reader.name(part)), part))
+    return from_table(reader.ordered(pa.concat_tables(tables)))
+
+
+def read_chunks(source: Source, rows: int, engine: Engine) -> Iterator[Any]:
+    """The same in frames of ``rows`` rows; see :meth:`odibi.contracts.Engine.read_chunks`."""
+    if rows < 1:
+        raise DataError("chunk_rows must be 1 or more", where=str(source))
+    if not hasattr(source.format, "read_object"):
+        yield from _cut(source.format.read(source, engine), rows)
+        return
+    reader = _Reader(source)
+    survey = reader.survey()
+    for part in reader.parts:
+        reader.look_at(part, rows, survey)
+    layout = survey.layout()
+
+    def tables() -> Iterator[pa.Table]:
+        for part in reader.parts:
+            for table in reader.load_chunks(part, rows):
+                yield reader.ordered(reader.completed(layout.settle(table, reader.name(part)), part))
+
+    for table in rechunked(tables(), rows):
+        yield from_table(table)
+
+
+def _cut(frame: Any, rows: int) -> Iterator[Any]:
+    for begin in range(0, max(len(frame), 1), rows):
+        yield frame.iloc[begin : begin + rows]
+
+
+@attrs.frozen
+class _Foreign(FileFormat):
+    """A format of another package, by the contract alone."""
+
+    format: Any = None
+
+    def load(self, file: BinaryIO, *, name: str, columns: Sequence[str] | None) -> pa.Table:
+        return to_table(self.format.read_object(file, name=name, columns=columns))
+
+    def load_chunks(self, file: BinaryIO, rows: int, *, name: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        for frame in self.format.read_object_chunks(file, rows, name=name, columns=columns):
+            yield to_table(frame)
+
+
+def own(format_: Format) -> FileFormat:
+    """The format as one of this package."""
+    return format_ if isinstance(format_, FileFormat) else _Foreign(format=format_)
+
+
+class _Reader:
+    """The parts of one source, and what they have in common."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._format = own(source.format)  # type: ignore[arg-type]
+        self.parts = parts_of(source, partitioned=self._format.partition_columns)
+        self._partitions = {
+            column: partitions.type_of({part.partition[column] for part in self.parts})
+            for column in self.parts[0].partition
+        }
+        wanted = source.columns
+        self._columns = None if wanted is None else [it for it in wanted if it not in self._partitions]
+        self._names: Sequence[str] | None = None
+
+    def name(self, part: Part) -> str:
+        """What to call a part in an error."""
+        return f"{self._source.connection}:{part.path}"
+
+    def survey(self) -> Survey:
+        """An empty survey."""
+        return Survey(self._format)
+
+    def load(self, part: Part) -> pa.Table:
+        """All of a part."""
+        with self._source.storage.open(part.path) as file:
+            try:
+                return self._format.load(file, name=self.name(part), columns=self._wanted(file, part))
+            except DataError as error:
+                raise self._hinted(error, part) from error.__cause__
+
+    def load_chunks(self, part: Part, rows: int) -> Iterator[pa.Table]:
+        """Some rows of a part at a time."""
+        with self._source.storage.open(part.path) as file:
+            try:
+                wanted = self._wanted(file, part)
+                yield from self._format.load_chunks(file, rows, name=self.name(part), columns=wanted)
+            except DataError as error:
+                raise self._hinted(error, part) from error.__cause__
+
+    def look_at(self, part: Part, rows: int, survey: Survey) -> None:
+        """Take a part into the survey, from its schema if the format knows it without reading all."""
+        with self._source.storage.open(part.path) as file:
+            try:
+                schema = self._format.peek(file, name=self.name(part), columns=self._wanted(file, part))
+            except DataError as error:
+                raise self._hinted(error, part) from error.__cause__
+        if schema is not None:
+            survey.add(schema.empty_table(), self.name(part))
+            return
+        for table in self.load_chunks(part, rows):
+            survey.add(table, self.name(part))
+
+    def completed(self, table: pa.Table, part: Part) -> pa.Table:
+        """``table`` with the columns that the part's folders say."""
+        import pyarrow as pa
+
+        for column, kind in self._partitions.items():
+            if column in table.column_names:
+                raise DataError(
+                    f"column {column!r} is in the file and in the name of its folder",
+                    where=self.name(part),
+                    remedy="Set partition_columns: false to use the one in the file.",
+                )
+            value = part.partition[column]
+            scalar = pa.scalar(None, kind) if value is None else pa.scalar(value).cast(kind)
+            table = table.append_column(column, pa.repeat(scalar, table.num_rows))
+        return table
+
+    def ordered(self, table: pa.Table) -> pa.Table:
+        """The wanted columns in the wanted order."""
+        if self._source.columns is None:
+            return table
+        return table.select(chosen(table.column_names, self._source.columns, str(self._source)))
+
+    def _wanted(self, file: BinaryIO, part: Part) -> Sequence[str] | None:
+        """The columns to ask a part for; with ``union_by_name`` one that lacks some is asked for what it has."""
+        if self._columns is None or not self._format.union_by_name:
+            return self._columns
+        schema = self._format.peek(file, name=self.name(part), columns=None)
+        file.seek(0)
+        return None if schema is None else [it for it in self._columns if it in schema.names]
+
+    def _hinted(self, error: DataError, part: Part) -> OdibiError:
+        """The error with a hint at the format that the part's name means, if that is another."""
+        lower = part.path.lower()
+        ours = _ENDINGS.get(self._source.format_name, self._format.extensions)
+        if any(ending in lower for ending in ours):
+            return error
+        other = next((name for name, endings in _ENDINGS.items() if lower.endswith(endings)), None)
+        if other is not None:
+            error.remedy += f" The name means {other}, but it is read as {self._source.format_name}."
+        return error

@@ -1,0 +1,174 @@
+"""What must be known of all parts before the first row gets its types: columns, types, and kinds of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from odibi.errors import DataError
+from odibi_pandas.inference import Inference, Kind, Rules, as_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from odibi_pandas.formats.base import FileFormat
+
+
+@attrs.frozen
+class Layout:
+    """The columns that all parts of a source share.
+
+    Attributes:
+        schema: names and types; for a column of text that is to be given a type, the type it will have.
+        kinds: column to kind, for those.
+        rules: how their values are written.
+    """
+
+    schema: pa.Schema
+    kinds: Mapping[str, Kind]
+    rules: Rules
+
+    def settle(self, table: pa.Table, name: str) -> pa.Table:
+        """``table`` with these columns and types.
+
+        Raises:
+            DataError: a value does not fit, which a survey of the same table rules out.
+        """
+        import pyarrow as pa
+
+        arrays = []
+        for field in self.schema:
+            at = table.schema.get_field_index(field.name)
+            if at < 0:
+                arrays.append(pa.chunked_array([pa.nulls(table.num_rows, field.type)]))
+                continue
+            column = table.column(at)
+            kind = self.kinds.get(field.name, Kind.TEXT)
+            if kind is not Kind.TEXT and _is_text(column.type):
+                values = as_kind(column, kind, self.rules)
+                if values is None:
+                    raise DataError(
+                        f"column {field.name!r} changed while it was read", where=name, remedy="Run it again."
+                    )
+                column = values
+            arrays.append(column if column.type == field.type else column.cast(field.type))
+        return pa.table(arrays, schema=self.schema)
+
+
+class Survey:
+    """Collects what the parts of a source have in common.
+
+    Args:
+        format_: says how texts are given types, and whether parts may have different columns.
+    """
+
+    def __init__(self, format_: FileFormat) -> None:
+        self._format = format_
+        self._rules = format_.rules()
+        self._union = format_.union_by_name
+        self._first = ""
+        self._names: list[str] = []
+        self._types: dict[str, tuple[Any, str]] = {}
+        self._kinds: dict[str, Inference] = {}
+
+    def add(self, table: pa.Table, name: str) -> None:
+        """Take in a part, or a chunk of one.
+
+        Raises:
+            DataError: its columns, or their types, do not go with those before.
+        """
+        self._add_names(table.column_names, name)
+        for field, column in zip(table.schema, table.columns, strict=True):
+            if self._rules is not None and _is_text(field.type) and self._format.infers(field.name):
+                if field.name not in self._kinds:
+                    self._kinds[field.name] = Inference(self._rules)
+                self._kinds[field.name].observe(column)
+            self._add_type(field, name)
+
+    def layout(self) -> Layout:
+        """What was found."""
+        import pyarrow as pa
+
+        kinds = {}
+        fields = []
+        for name in self._names:
+            kind, _ = self._types[name]
+            if name in self._kinds and _is_text(kind):
+                found = self._kinds[name].kind
+                if found is not Kind.TEXT:
+                    kinds[name] = found
+                    kind = _type_of(found)
+            # A column without a single value is text to whoever computes with it.
+            fields.append(pa.field(name, pa.string() if pa.types.is_null(kind) else kind))
+        return Layout(pa.schema(fields), kinds, self._rules or Rules())
+
+    def _add_names(self, names: list[str], name: str) -> None:
+        if not self._first:
+            self._first = name
+            self._names = list(names)
+            return
+        if self._names == names or name == self._first:
+            self._names.extend(column for column in names if column not in self._names)
+            return
+        known, here = set(self._names), set(names)
+        if known != here and not self._union:
+            parts = []
+            if known - here:
+                parts.append(f"lacks {_listed(known - here)}")
+            if here - known:
+                parts.append(f"has {_listed(here - known)} besides")
+            raise DataError(
+                f"the part {' and '.join(parts)}, unlike {self._first}",
+                where=name,
+                remedy="Set union_by_name: true to fill missing columns with nulls, or read the parts one by one.",
+            )
+        self._names.extend(column for column in names if column not in known)
+
+    def _add_type(self, field: pa.Field, name: str) -> None:
+        import pyarrow as pa
+
+        if field.name not in self._types:
+            self._types[field.name] = (field.type, name)
+            return
+        known, where = self._types[field.name]
+        if known == field.type:
+            return
+        try:
+            schemas = [pa.schema([pa.field(field.name, known)]), pa.schema([pa.field(field.name, field.type)])]
+            self._types[field.name] = (pa.unify_schemas(schemas, promote_options="permissive").field(0).type, where)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            before = "the rows before" if where == name else where
+            raise DataError(
+                f"column {field.name!r} is {field.type}, but {known} in {before}",
+                where=name,
+                remedy="Make the parts alike, or give the column a type with the option dtypes where there is one.",
+            ) from error
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(map(repr, sorted(names)))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind))
+
+
+def _type_of(kind: Kind) -> pa.DataType:
+    import pyarrow as pa
+
+    return {
+        Kind.INTEGER: pa.int64(),
+        Kind.BOOLEAN: pa.bool_(),
+        Kind.FLOAT: pa.float64(),
+        Kind.DATE: pa.date32(),
+        Kind.MOMENT: pa.timestamp("us"),
+        Kind.MOMENT_NS: pa.timestamp("ns"),
+        Kind.MOMENT_UTC: pa.timestamp("us", "UTC"),
+        Kind.MOMENT_UTC_NS: pa.timestamp("ns", "UTC"),
+        Kind.TEXT: pa.string(),
+    }[kind]
