@@ -45,18 +45,24 @@ def visible(text: str) -> str:
 
 
 class _Strokes(NamedTuple):
-    """What lanes are drawn with; ``{left, right}`` of a tap and an end say on which side the node is."""
+    """What lanes are drawn with.
 
-    start: str = "○"
-    node: str = "●"
+    Attributes:
+        nodes: by what a node has: inputs and readers, no inputs, no readers, neither. That a node has no readers must
+            show, or what stands below it in the same lane would seem to read it.
+        tap, end: of a lane that the node reads, and that goes on or ends: the node is right of it, left of it, or the
+            line to it passes.
+    """
+
+    nodes: tuple[str, str, str, str] = ("●", "○", "◆", "◇")
     lane: str = "│"
     line: str = "─"
-    tap: tuple[str, str, str] = ("├", "┤", "┼")  # the node is right of it, left of it, or a line passes
+    tap: tuple[str, str, str] = ("├", "┤", "┼")
     end: tuple[str, str, str] = ("╰", "╯", "┴")
     arrow: str = "←"
 
 
-_ASCII = _Strokes("o", "*", "|", "-", ("+", "+", "+"), ("`", "'", "^"), "<-")
+_ASCII = _Strokes(("*", "o", "#", "x"), "|", "-", ("+", "+", "+"), ("`", "'", "^"), "<-")
 
 _LAYER_COLORS = {"raw": 90, "bronze": 33, "silver": 37, "gold": 93}
 _OTHER_COLORS = (36, 35, 32, 34, 96, 95, 92, 94)
@@ -158,7 +164,8 @@ def _lanes(graph: Graph, strokes: _Strokes) -> list[tuple[int, str]] | None:
             lanes.append(None)
         if len(lanes) > MOST_LANES:
             return None
-        rows.append((at, _row(lanes, taps, own, strokes, is_start=not graph.inputs[at])))
+        marker = strokes.nodes[(not graph.inputs[at]) + 2 * (not unread[at])]
+        rows.append((at, _row(lanes, taps, own, marker, strokes)))
         for place in ending:
             lanes[place] = None
         lanes[own] = at if unread[at] else None
@@ -167,15 +174,15 @@ def _lanes(graph: Graph, strokes: _Strokes) -> list[tuple[int, str]] | None:
     return rows
 
 
-def _row(lanes: Sequence[int | None], taps: Mapping[int, bool], own: int, strokes: _Strokes, *, is_start: bool) -> str:
+def _row(lanes: Sequence[int | None], taps: Mapping[int, bool], own: int, marker: str, strokes: _Strokes) -> str:
     """One node's row: ``taps`` are the lanes it reads, with whether they go on."""
     left, right = min([own, *taps]), max([own, *taps])
     cells = []
     for place, slot in enumerate(lanes):
         if place == own:
-            cell = strokes.start if is_start else strokes.node
+            cell = marker
         elif place in taps:
-            side = 2 if left < place < right and place != own else 0 if place < own else 1
+            side = 2 if left < place < right else 0 if place < own else 1
             cell = (strokes.tap if taps[place] else strokes.end)[side]
         elif slot is not None:
             cell = strokes.lane

@@ -241,11 +241,11 @@ class _Running:
 
     def _stop(self, handle: RunHandle, times: int) -> None:
         if times == 1:
-            self._view.note("finishing what runs; press again to stop")
             handle.cancel()
+            self._view.note("finishing what runs; press again to stop")
         elif times == 2:
-            self._view.note("stopping; press again to leave at once")
             handle.cancel(running=True)
+            self._view.note("stopping; press again to leave at once")
         else:
             # What is written is written whole or not at all, so nothing is lost but the nodes that ran.
             self._view.close()
