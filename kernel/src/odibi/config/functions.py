@@ -88,9 +88,10 @@ def _importable(folder: Path) -> Iterator[None]:
     """Let modules of ``folder`` be imported, and leave no trace of it."""
     with _lock:
         path, before = list(sys.path), dict(sys.modules)
+        neighbours = _neighbours(folder)
+        # What another project, or the application, has loaded under a neighbour's name must not answer for it.
         for name, module in before.items():
-            # A neighbour of the same name that another project, or the application, has loaded must not answer.
-            if "." not in name and (folder / f"{name}.py").is_file() and not _is_in(module, folder):
+            if name.partition(".")[0] in neighbours and not _is_in(module, folder):
                 del sys.modules[name]
         sys.path.insert(0, str(folder))
         importlib.invalidate_caches()
@@ -98,11 +99,17 @@ def _importable(folder: Path) -> Iterator[None]:
             yield
         finally:
             sys.path[:] = path
-            for name, module in list(sys.modules.items()):
-                if _is_in(module, folder) and name not in before and not name.startswith("odibi_project_"):
+            for name in list(sys.modules):
+                if name.partition(".")[0] in neighbours:
                     del sys.modules[name]
-            for name, module in before.items():
-                sys.modules.setdefault(name, module)
+            sys.modules.update((name, each) for name, each in before.items() if name.partition(".")[0] in neighbours)
+
+
+def _neighbours(folder: Path) -> set[str]:
+    """The names of the modules and packages in a folder; none of these stands in for the standard library's."""
+    modules = {path.stem for path in folder.glob("*.py")}
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    return (modules | packages) - sys.stdlib_module_names
 
 
 def _is_in(module: Any, folder: Path) -> bool:

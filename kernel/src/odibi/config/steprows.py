@@ -275,7 +275,8 @@ def _table_rows(database: sqlite3.Connection, table: str, name: str, problems: l
     for count, record in enumerate(cursor, start=1):
         at = Position(f"{name} ({table}, row {count})")
         cells = columns.cells(record)
-        rows.append(_Cells(problems, at, {}).row(_source_cells(cells) if sources else {**cells, "type": cells.get("type") or "sql"}))
+        cells = _source_cells(cells) if sources else {**cells, "type": cells.get("type") or "sql"}
+        rows.append(_Cells(problems, at, {}).row(cells))
     yield from sorted(rows, key=lambda row: (row.order, row.name))
 
 

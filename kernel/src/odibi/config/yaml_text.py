@@ -38,6 +38,7 @@ _WORDS |= {word: float("nan") for word in (".nan", ".NaN", ".NAN")}
 # replaced by one character of the private use area while YAML is read, so that every column stays what it was.
 _REFERENCE = re.compile(r"\$\{[^{}\n'\"\\]*\}")
 _HIDE = {ord(char): chr(0xE100 + index) for index, char in enumerate("{}[],:#&*!|>%@`?-")}
+_HIDDEN = _HIDE[ord("{")]
 _SHOW = {ord(hidden): chr(char) for char, hidden in _HIDE.items()}
 
 
@@ -77,8 +78,9 @@ class _Frame:
 
 
 class _Builder:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, *, hidden: bool) -> None:
         self.file = file
+        self.hidden = hidden
         self.stack: list[_Frame] = []
         self.anchors: dict[str, Any] = {}
         self.open: set[str] = set()
@@ -125,7 +127,7 @@ class _Builder:
 
     def scalar(self, event: Any) -> None:
         at = self.at(event)
-        text = event.value.translate(_SHOW) if "\ue100" in event.value else event.value
+        text = event.value.translate(_SHOW) if self.hidden and _HIDDEN in event.value else event.value
         frame = self.stack[-1] if self.stack else None
         is_key = frame is not None and isinstance(frame.value, Table) and frame.key is None
         value = text if is_key else self.meaning(event, text, at)
@@ -214,9 +216,11 @@ def read_yaml(text: str, file: str) -> Any:
     Raises:
         ConfigError: it is not YAML, or uses what a project file may not.
     """
-    if "\ue100" not in text:
+    # A text with such characters of its own is left as it is, and so cannot have bare references between { and }.
+    hidden = not any(char in text for char in _HIDE.values())
+    if hidden:
         text = _REFERENCE.sub(lambda match: match.group().translate(_HIDE), text)
-    builder = _Builder(file)
+    builder = _Builder(file, hidden=hidden)
     loader = None
     documents = 0
     try:
