@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
+        if "_ODIBI_COMPLETE" in os.environ:
+            from odibi.cli.root import invoke
+
+            return invoke(arguments)
         if not arguments or arguments in (["--help"], ["-h"]):
             from odibi.cli.commands import help_text
 
@@ -97,8 +102,6 @@ def notes_of(error: BaseException) -> list[str]:
 
 def redactor_of_environment() -> Redactor:
     """Masks the environment variables that look like secrets, for errors before a project's own redactor is there."""
-    import os
-
     from odibi.redact import Redactor, looks_secret
 
     redactor = Redactor()
@@ -115,8 +118,6 @@ def _wants_traceback(arguments: list[str]) -> bool:
 
 def _closed_pipe() -> int:
     """Whoever read the output is gone: keep the interpreter from flushing into the void at its end."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return CLOSED_PIPE
 

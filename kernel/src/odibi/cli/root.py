@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -10,7 +11,6 @@ import click
 
 from odibi import __version__
 from odibi.cli.commands import COMMANDS, help_text, plugin_commands
-from odibi.cli.main import INTERRUPTED
 
 
 class Root(click.Group):
@@ -90,13 +90,17 @@ def invoke(arguments: list[str]) -> int:
 
     What a command raises comes out of here, mistakes on the command line excepted.
     """
+    if "_ODIBI_COMPLETE" in os.environ:  # a shell asks for completions
+        root.main(arguments, prog_name="odibi")
     try:
-        result = root.main(arguments, prog_name="odibi", standalone_mode=False)
+        # Not root.main(): that has its own ideas of what an interruption and a closed pipe mean.
+        with root.make_context("odibi", arguments) as context:
+            result = root.invoke(context)
     except click.exceptions.Exit as error:
         return int(error.exit_code)
     except click.ClickException as error:
         error.show()
         return 2
     except click.Abort:
-        return INTERRUPTED
+        raise KeyboardInterrupt from None
     return result if isinstance(result, int) else 0
