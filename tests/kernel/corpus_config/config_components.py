@@ -19,7 +19,7 @@ class Local:
 class Azure:
     account: str = option(help="The storage account.", aliases=["account_name"])
     container: str = option(help="The container.")
-    account_key: Secret | None = option(None, help="The key.", secret=True)
+    account_key: Secret | None = option(default=None, help="The key.", secret=True)  # noqa: RUF009 - an attrs field
     port: int = option(443, help="The port.", validator=attrs.validators.in_(range(1, 65536)))
     mode: Literal["direct_key", "key_vault"] = option("direct_key", help="How it signs in.")
 
