@@ -239,7 +239,8 @@ class TestValidate:
         (project / "odibi.yaml").unlink()
         nodes = {
             "odibi.yml": "project: p\nengine: null\npipelines: [{pipeline: q, nodes: [{name: a, function: one}]}]\n",
-            "odibi.json": '{"project": "p", "pipelines": [{"pipeline": "q", "nodes": [{"name": "a", "function": "one"}]}]}',
+            "odibi.json": '{"project": "p", "pipelines": [{"pipeline": "q", "nodes": '
+            '[{"name": "a", "function": "one"}]}]}',
             "odibi.toml": 'project = "p"\n[[pipelines]]\npipeline = "q"\nnodes = [{name = "a", function = "one"}]\n',
         }
         (project / name).write_text(nodes[name])
