@@ -696,7 +696,7 @@ def _invalid_values(cls: type, values: Mapping[str, Any], given: Mapping[str, st
             try:
                 field.attribute.validator(shell, field.attribute, getattr(shell, field.name))
             except (ValueError, TypeError) as error:
-                what = f"option {field.key!r}: the secret is not valid" if field.secret else _words(error)
+                what = f"the secret given as {field.key!r} is not valid" if field.secret else _words(error)
                 problems.append(((given.get(field.key, field.key),), what, ""))
     return problems
 

@@ -20,7 +20,7 @@ from odibi.errors import ConfigError, Position, Problem
 from odibi.functions import AnyFunction, inputs_of
 from odibi.model import Function, Pipeline, Project
 from odibi.redact import Redactor
-from odibi.structure import StructureError, structure
+from odibi.structure import StructureError, describe, structure
 
 __all__ = ["Loaded", "load_project"]
 
@@ -103,9 +103,12 @@ def build_from(
 
 def _model(tree: Table, env: str | None, references: References) -> tuple[Project, Positions]:
     problems = apply_environment(tree, env)
+    vars_at = tree.value_at.get("vars", tree.at)
     variables = references.replace(tree.drop("vars"), ("vars",))
     if isinstance(variables, Mapping):
         references.vars = variables
+    elif variables is not None:
+        problems.append(Problem(f"expected a mapping of variables, found {describe(variables)}", vars_at))
     references.replace(tree)
     positions = Positions(tree)
     misplaced = [at for path, at in references.secrets if not is_component_option(path)]

@@ -26,6 +26,7 @@ from odibi.model import (
     Validation,
     Write,
 )
+from odibi.references import references
 from odibi.structure import StructureError, Trouble, class_hook, describe, did_you_mean, new_converter, plain, refuse
 
 PROJECT_KEYS = {"name": "project"}
@@ -157,6 +158,9 @@ def _step(data: Any, _: Any) -> Step:
         problems.append(((), f"a step is exactly one of sql, function and operation; {said}", "Make it one step each."))
     elif not isinstance(data[kinds[0]], str) or not data[kinds[0]].strip():
         problems.append(((kinds[0],), f"expected text, found {describe(data[kinds[0]])}", ""))
+    elif kinds[0] == "function" and references(params):
+        remedy = "A function could print it: give it to a connection, or use an environment variable."
+        problems.append((("params",), "a secret cannot be given to a function", remedy))
     elif kinds[0] == "sql" and params:
         problems.append((("params",), "a SQL step takes no params", "Write the values into the query."))
     if problems:

@@ -81,6 +81,10 @@ def number(kind: type[int] | type[float], value: float, text: str) -> int | floa
     return written
 
 
+_ABOUT_KEYS = (" are the same ", " is for reading", " is for writing")
+"""What :mod:`odibi.structure` says of keys, besides that they are unknown."""
+
+
 class Positions:
     """Where each part of a project was written, by its path from the project's root."""
 
@@ -110,7 +114,8 @@ class Positions:
 
     def of_problem(self, path: Sequence[str | int], what: str) -> Position:
         """Where to point at for a mistake: at the key, if it is the key that is wrong, else at the value."""
-        return self(*path, key=what.startswith(("unknown ", "option ", "'")))
+        wrong_key = what.startswith("unknown ") or any(words in what for words in _ABOUT_KEYS)
+        return self(*path, key=wrong_key)
 
 
 def walk(value: Any, visit: Callable[[Path, Any, Position], Any], path: Path = (), at: Position | None = None) -> Any:
