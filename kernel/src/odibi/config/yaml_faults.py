@@ -65,7 +65,10 @@ def _quote(fault: _Fault) -> _Found:
         return None
     if "escape" in fault.said:
         remedy = "In double quotes a backslash begins an escape: use single quotes, or double the backslash."
-        return "a backslash in double quotes that begins no escape", fault.place, remedy
+        line, column = fault.place
+        if fault.lines[line][column - 1 : column] == "\\" and fault.lines[line][column : column + 1] != "\\":
+            column -= 1  # PyYAML's own parser points behind the backslash, libyaml at it
+        return "a backslash in double quotes that begins no escape", (line, column), remedy
     return "a quote is opened here and never closed", fault.start, "Close the quote."
 
 
