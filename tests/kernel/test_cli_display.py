@@ -38,7 +38,7 @@ FULL = Node(
 
 
 def row(node: str = "n", **changes: Any) -> NodeRow:
-    base = NodeRow("p", node, "succeeded", 5, 0.5, 1, (), 0, "", (), "", None)
+    base = NodeRow("p", node, "succeeded", 5, 0.5, 1, "", "", 0, "", (), "", None)
     return base._replace(**changes)
 
 
@@ -150,10 +150,10 @@ class TestJsonLines:
 
     def test_the_summary(self, capsys: pytest.CaptureFixture[str]) -> None:
         view = JsonLines(Output(Redactor()))
-        view.finish([result(), result("cancelled")], [row(written=("/x",), warnings=("w",))], "last")
+        view.finish([result(), result("cancelled")], [row(target="lake:x", written="/x", warnings=("w",))], "last")
         summary = json.loads(capsys.readouterr().out)
         assert (summary["state"], summary["ok"], summary["message"]) == ("cancelled", False, "last")
-        assert summary["runs"][0]["nodes"][0]["written"] == ["/x"]
+        assert summary["runs"][0]["nodes"][0]["written"] == "/x"
 
 
 class TestLiveView:
@@ -199,14 +199,21 @@ class TestLiveView:
         console = screen()
         failure = Failure("E", "validate", "it broke", "Mend it.", ("note",), True)
         rows = [
-            row("a", written=("/lake/a.parquet",), quarantined=2, quarantine="/bad/a.parquet", rows=1234567),
+            row(
+                "a",
+                target="lake:a.parquet",
+                written="/lake/a.parquet",
+                quarantined=2,
+                quarantine="/bad/a.parquet",
+                rows=1234567,
+            ),
             row("b", state="failed", rows=None, failure=failure),
             row("c", state="skipped", rows=None, attempts=0),
             row("d", duration=61.0),
         ]
         self.view(console).finish([result("failed")], rows, "failed: 2 of 4")
         lines = [line.rstrip() for line in text_of(console).splitlines()]
-        assert "a     succeeded         1,234,567        0.50 s  /lake/a.parquet, 2 rows quarantined" in lines
+        assert "a     succeeded         1,234,567        0.50 s  lake:a.parquet, 2 rows quarantined" in lines
         assert "b     failed (ignored)                   0.50 s" in lines
         assert "c     skipped" in lines
         assert "slowest: p.d 1 min 01.0 s, p.a 0.50 s, p.b 0.50 s" in lines
@@ -215,9 +222,16 @@ class TestLiveView:
         assert "  remedy: Mend it." in lines
         assert lines[-1] == "failed: 2 of 4"
 
+    def test_several_pipelines_have_a_heading_each(self) -> None:
+        console = screen()
+        rows = [row("a"), row("b"), row("c", pipeline="q")]
+        self.view(console).finish([result(), result()], rows, "done")
+        lines = [line.split("  succeeded")[0].rstrip() for line in text_of(console).splitlines()]
+        assert lines[1:6] == ["p", "  a", "  b", "q", "  c"]
+
     def test_a_thousand_nodes_are_folded(self) -> None:
         console = screen()
-        rows = [row(f"n{at}", written=("/x",) if at == 900 else ()) for at in range(1000)]
+        rows = [row(f"n{at}", written="/x" if at == 900 else "") for at in range(1000)]
         self.view(console).finish([result()], rows, "done")
         text = text_of(console)
         assert "n900" in text
@@ -239,7 +253,7 @@ class TestLiveView:
         console = screen()
         view = self.view(console)
         view.handle(warned(HOSTILE))
-        view.finish([result()], [row(HOSTILE, written=(HOSTILE,))], "done")
+        view.finish([result()], [row(HOSTILE, target=HOSTILE)], "done")
         assert "\x1b" not in text_of(console)
         assert "[bold]not bold[/bold]" in text_of(console)
 

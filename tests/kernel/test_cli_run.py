@@ -411,7 +411,7 @@ class TestWhatWasWritten:
             ("fetch", "read", 3), ("fetch", "write", 3), ("copy", "read", 3), ("copy", "write", 3),
         ]  # fmt: skip
         fetch = lines[-1]["runs"][0]["nodes"][0]
-        assert (fetch["rows"], fetch["written"]) == (3, ["/toy/the box/out/b.lines"])
+        assert (fetch["rows"], fetch["target"], fetch["written"]) == (3, "box:out/b.lines", "/toy/the box/out/b.lines")
 
 
 def forms_of(secret: str) -> list[str]:
@@ -494,7 +494,7 @@ class TestOnATerminal:
         assert not re.search(r"\x1b\[[\d;]*3\dm", text), "a color, in spite of NO_COLOR"
         plain = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", text).replace("\r", "").rstrip()
         assert re.search(r"^node +outcome +rows +time +written", plain, re.MULTILINE)
-        assert re.search(r"^fetch +succeeded +3 +\d\.\d\d s +/toy/the box/out/b.lines", plain, re.MULTILINE)
+        assert re.search(r"^fetch +succeeded +3 +\d\.\d\d s +box:out/b.lines", plain, re.MULTILINE)
         assert plain.splitlines()[-1].startswith("succeeded: 2 of 2 nodes in ")
         assert "written to /toy/the box/ (1), /toy/shelf/ (1)" in plain
 

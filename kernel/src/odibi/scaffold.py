@@ -178,7 +178,8 @@ def _rules(engine: Engine, frame: Frame, columns: Mapping[str, str], *, whole: b
     rules = {"not_empty": "true"}
     if not whole:
         return rules
-    ids = _ids([column.name for column in info.schema if not column.type.startswith(("double", "float"))], columns)
+    plain = [column.name for column in info.schema if column.type.startswith(("int", "uint", "string", "large_string"))]
+    ids = _ids(plain, columns, info.rows or 0)
     asked = Validation(no_nulls=tuple(columns), unique=tuple((name,) for name in ids), on_fail=OnFail.WARN)
     session = engine.session("init")
     try:
@@ -211,10 +212,13 @@ def _rules(engine: Engine, frame: Frame, columns: Mapping[str, str], *, whole: b
     return rules
 
 
-def _ids(names: Iterable[str], columns: Mapping[str, str]) -> list[str]:
+def _ids(names: Sequence[str], columns: Mapping[str, str], rows: int) -> list[str]:
     """The columns that look as if they identified a row, the likeliest first."""
-    found = [name for name in names if re.search(r"(^|_)(id|key|code|uuid|guid|number|no)$", columns[name])]
-    return sorted(found, key=lambda name: columns[name] != "id")
+    found = [name for name in names if re.search(r"(^|_)(id|key|code|uuid|guid|number|no|nr)$|num$", columns[name])]
+    found.sort(key=lambda name: columns[name] != "id")
+    # A table's first column is most often its key; of few rows it may be unique by chance.
+    first = [name for name in names[:1] if name not in found and name == next(iter(columns)) and rows >= 10]
+    return found + first
 
 
 # --- names ----------------------------------------------------------------------------------------------------------

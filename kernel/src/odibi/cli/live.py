@@ -128,13 +128,17 @@ class LiveView:
         table.add_column("rows", justify="right", no_wrap=True)
         table.add_column("time", justify="right", no_wrap=True)
         table.add_column("written", overflow="fold")
+        pipeline = ""
         for row in shown:
+            if many and row.pipeline != pipeline:
+                pipeline = row.pipeline
+                table.add_row(self._text(visible(pipeline), "bold"))
             outcome = "failed (ignored)" if row.failure is not None and row.failure.ignored else row.state
-            written = [visible(address) for address in row.written]
+            written = [visible(row.target)] if row.target else []
             if row.quarantined:
                 written.append(f"{rows_text(row.quarantined)} quarantined")
             table.add_row(
-                self._text(visible(row.name if many else row.node)),
+                self._text(f"{'  ' if many else ''}{visible(row.node)}"),
                 Text(outcome, _STYLES.get(row.state, "")),
                 "" if row.rows is None else f"{row.rows:,}",
                 seconds(row.duration) if row.attempts else "",

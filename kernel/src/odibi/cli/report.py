@@ -51,7 +51,8 @@ class NodeRow(NamedTuple):
         rows: of its result; ``None`` where that is not known.
         duration: seconds.
         attempts: how often it was tried.
-        written: addresses of what it wrote.
+        target: what it wrote, as ``connection:path``; empty if it wrote nothing.
+        written: the address of that.
         quarantined: rows that validation set aside.
         quarantine: where they are.
         warnings: sentences.
@@ -65,7 +66,8 @@ class NodeRow(NamedTuple):
     rows: int | None
     duration: float
     attempts: int
-    written: tuple[str, ...]
+    target: str
+    written: str
     quarantined: int
     quarantine: str
     warnings: tuple[str, ...]
@@ -104,11 +106,10 @@ def rows_of(pipeline: Pipeline, result: RunResult, failed_in: Mapping[str, str],
     rows = []
     for name, outcome in result.outcomes.items():
         node = nodes[name]
-        written: tuple[str, ...] = ()
+        target = written = ""
         if outcome.write is not None and not outcome.write.skipped and node.write is not None:
-            target = node.write
-            # One address for the whole where there are parts: a folder of a thousand is one thing to whoever wrote it.
-            written = (places.address(target.connection, target.path) if target.path else str(place_of(target)),)
+            target = str(place_of(node.write))
+            written = places.address(node.write.connection, node.write.path) if node.write.path else target
         quarantine = node.validation.quarantine if node.validation is not None else None
         rows.append(
             NodeRow(
@@ -118,6 +119,7 @@ def rows_of(pipeline: Pipeline, result: RunResult, failed_in: Mapping[str, str],
                 rows=row_count(outcome),
                 duration=outcome.duration,
                 attempts=outcome.attempts,
+                target=target,
                 written=written,
                 quarantined=outcome.quarantined,
                 quarantine=places.address(quarantine.connection, quarantine.path)
