@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from importlib import import_module
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from odibi.contracts.format import Source, Target
 from odibi.errors import ConfigError, OdibiError, Problem
+from odibi.formats import format_of
 from odibi.references import resolve
 
 if TYPE_CHECKING:
@@ -199,17 +199,3 @@ class Resources:
 
     def _plain(self, family: str, name: str, options: Mapping[str, Any], purpose: str | None = None) -> Any:
         return self.host.build(family, name, options, base_dir=self.project.root, purpose=purpose)  # type: ignore[arg-type]
-
-
-def format_of(host: Host, path: str, engine: str) -> str | None:
-    """The format whose ending ``path`` has, the longest ending first; ``None`` if none has."""
-    name = PurePosixPath(path).name.lower()
-    best: tuple[str, str | None] = ("", None)
-    for full in host.names("format"):
-        owner, _, short = full.rpartition(".")
-        if owner not in ("", engine):
-            continue
-        for ending in getattr(host.component("format", full), "extensions", ()):
-            if name.endswith(ending) and len(ending) > len(best[0]):
-                best = (ending, short)
-    return best[1]
