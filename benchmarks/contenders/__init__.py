@@ -103,9 +103,8 @@ def _maker(count: int, *, sleeps: bool) -> Callable[[float], Callable[..., int]]
 
 def own_function(shape: Shape, node: int, *, annotated: bool = False) -> Callable[..., int]:
     """As :func:`node_function`, but a function of its own: its name is the node's, its parameters are the inputs."""
-    names = shape.names()
     kind = ": int" if annotated else ""
-    parameters = ", ".join(names[source] + kind for source in shape.inputs[node])
+    parameters = ", ".join(f"n{source}{kind}" for source in shape.inputs[node])
     sleep = f"sleep({shape.seconds[node]!r})\n    " if shape.seconds else ""
     scope: dict[str, Any] = {"sleep": time.sleep, "__name__": __name__}
     code = f"def n{node}({parameters}){' -> int' if annotated else ''}:\n    {sleep}return 1\n"
