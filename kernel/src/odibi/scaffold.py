@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from odibi.contracts.format import Source
 from odibi.errors import ConfigError, OdibiError, Problem
+from odibi.formats import format_of
 from odibi.model import Connection, OnFail, Project, Read, Validation
 from odibi.redact import Redactor
-from odibi.run.resources import Resources, format_of
+from odibi.run.resources import Resources
 from odibi.run.sql import dialect_of, identifier
 from odibi.run.validation import validate
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from odibi.contracts.engine import Engine, Frame
+    from odibi.contracts.engine import Engine, Frame, Session
     from odibi.host import Host
 
 LARGEST = 256 << 20
@@ -30,6 +31,7 @@ MOST_VALUES = 8
 """Different texts that a column may have for them to look like a closed list, each in many rows."""
 
 _LAKE = "out"
+_TEXT = ("string", "large_string", "string_view")  # Arrow's types
 
 _HEAD = """\
 # Made by `odibi init` from the files that it found: change it as you like.
@@ -108,7 +110,8 @@ def infer(folder: Path, name: str, target: Path, host: Host) -> Inferred:
         said = f" Left out: {'; '.join(left_out[:5])}." if left_out else ""
         raise ConfigError([Problem(f"there are no data files in '{folder}'.{said}", None, "Name another folder.")])
     near = base.is_relative_to(home.parent)
-    source = f"./{os.path.relpath(base, home)}" if near else str(base)
+    source = os.path.relpath(base, home) if near else str(base)
+    source = source if source.startswith((".", "/")) else f"./{source}"
     return Inferred({"odibi.yaml": _project_text(name, source, tables, left_out)}, len(tables), left_out)
 
 
@@ -178,7 +181,7 @@ def _rules(engine: Engine, frame: Frame, columns: Mapping[str, str], *, whole: b
     rules = {"not_empty": "true"}
     if not whole:
         return rules
-    plain = [column.name for column in info.schema if column.type.startswith(("int", "uint", "string", "large_string"))]
+    plain = [column.name for column in info.schema if column.type in _TEXT or column.type.startswith(("int", "uint"))]
     ids = _ids(plain, columns, info.rows or 0)
     asked = Validation(no_nulls=tuple(columns), unique=tuple((name,) for name in ids), on_fail=OnFail.WARN)
     session = engine.session("init")
@@ -187,29 +190,33 @@ def _rules(engine: Engine, frame: Frame, columns: Mapping[str, str], *, whole: b
         kept = {result.name for result in report.results if result.passed}
         full = [name for name in columns if f"no_nulls({name})" in kept]
         keys = [name for name in ids if f"unique({name})" in kept and name in full]
-        if full:
-            rules["no_nulls"] = _flow(columns[name] for name in full)
-        if keys and (info.rows or 0) > 1:
-            rules["unique"] = _flow([columns[keys[0]]])
-        texts = [column.name for column in info.schema if column.type in ("string", "large_string", "string_view")]
-        quote = dialect_of(engine.dialect)
         closed = {}
-        for name in texts:
-            column = identifier(name, quote)
-            query = (
-                f"SELECT {column} AS value, count(*) AS n FROM df WHERE {column} IS NOT NULL "  # noqa: S608 - quoted
-                f"GROUP BY {column} ORDER BY {column} LIMIT {MOST_VALUES + 1}"
-            )
-            found = engine.sample(session.sql(query, {"df": frame}), MOST_VALUES + 1)
-            values = [str(row["value"]) for row in found]
-            often = all(row["n"] >= 10 for row in found) and all(value and len(value) <= 40 for value in values)
-            if 2 <= len(values) <= MOST_VALUES and often and name not in ids and "${" not in columns[name]:
-                closed[columns[name]] = values
-        if closed:
-            rules["allowed_values"] = "".join(f"\n  {scalar(name)}: {_flow(values)}" for name, values in closed.items())
+        for column in info.schema:
+            if column.type in _TEXT and column.name in full and column.name not in ids:
+                values = _closed_list(engine, session, frame, column.name)
+                if values and "${" not in columns[column.name]:
+                    closed[columns[column.name]] = values
     finally:
         session.close()
+    if full:
+        rules["no_nulls"] = _flow(columns[name] for name in full)
+    if keys and (info.rows or 0) > 1:
+        rules["unique"] = _flow([columns[keys[0]]])
+    if closed:
+        rules["allowed_values"] = "".join(f"\n  {scalar(name)}: {_flow(values)}" for name, values in closed.items())
     return rules
+
+
+def _closed_list(engine: Engine, session: Session, frame: Frame, name: str) -> list[str]:
+    """The values of a column if they look like all that there can be: few, short, and each in many rows."""
+    column = identifier(name, dialect_of(engine.dialect))
+    query = (
+        f"SELECT {column} AS value, count(*) AS n FROM df GROUP BY {column} ORDER BY {column} LIMIT {MOST_VALUES + 1}"  # noqa: S608 - quoted
+    )
+    found = engine.sample(session.sql(query, {"df": frame}), MOST_VALUES + 1)
+    values = [str(row["value"]) for row in found]
+    often = all(row["n"] >= 10 for row in found)
+    return values if 2 <= len(values) <= MOST_VALUES and often and all(0 < len(each) <= 40 for each in values) else []
 
 
 def _ids(names: Sequence[str], columns: Mapping[str, str], rows: int) -> list[str]:
@@ -240,7 +247,7 @@ def clean_name(name: str) -> str:
     """A name that SQL takes without quotes: ``Order ID`` and ``orderId`` become ``order_id``."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
     clean = re.sub(r"\W+", "_", words).strip("_").lower()
-    clean = re.sub(r"_+", "_", clean) or "column"
+    clean = re.sub(r"_+", "_", clean) or "unnamed"
     return f"_{clean}" if clean[0].isdigit() else f"{clean}_" if clean in _RESERVED else clean
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from importlib.resources import files as resources
 from pathlib import Path
@@ -60,7 +61,7 @@ def init(
         click.echo(f"wrote {visible(str(target / path))}")
     click.echo("\nNext:")
     if target.resolve() != Path.cwd():
-        click.echo(f"  cd {visible(folder)}")
+        click.echo(f"  cd {shlex.quote(visible(folder))}")
     click.echo("  odibi validate\n  odibi graph\n  odibi run")
 
 
