@@ -18,7 +18,13 @@ def odibi_engines() -> dict[str, str]:
 def odibi_formats() -> dict[str, str]:
     """The formats of files."""
     return {
+        "pandas.arrow": "odibi_pandas.formats.arrow:ArrowFormat",
+        "pandas.avro": "odibi_pandas.formats.avro:AvroFormat",
         "pandas.csv": "odibi_pandas.formats.csv:CsvFormat",
+        "pandas.excel": "odibi_pandas.formats.excel:ExcelFormat",
+        "pandas.feather": "odibi_pandas.formats.feather:FeatherFormat",
+        "pandas.json": "odibi_pandas.formats.json:JsonFormat",
+        "pandas.orc": "odibi_pandas.formats.orc:OrcFormat",
         "pandas.parquet": "odibi_pandas.formats.parquet:ParquetFormat",
     }
 

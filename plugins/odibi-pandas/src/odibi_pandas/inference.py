@@ -24,7 +24,8 @@ MARKERS = (
 
 _SAMPLE = 200
 _FIRST_NANOSECOND_YEAR, _LAST_NANOSECOND_YEAR = 1678, 2261
-_EXACT = 10**15
+_DIGITS = 16
+_EXACT = 10 ** (_DIGITS - 1)
 """Beyond this many a floating point number does not hold each integer, and fifteen digits are always kept."""
 
 
@@ -102,21 +103,28 @@ class Inference:
         self._fitting &= fitting
 
 
-def as_kind(column: pa.ChunkedArray, kind: Kind, rules: Rules) -> pa.ChunkedArray | None:
-    """The texts as values of ``kind``, or ``None`` if one does not fit."""
+def as_kind(column: pa.ChunkedArray, kind: Kind, rules: Rules, *, trusted: bool = False) -> pa.ChunkedArray | None:
+    """The texts as values of ``kind``, or ``None`` if one does not fit.
+
+    Args:
+        column: the texts.
+        kind: what they are to be.
+        rules: how they are written.
+        trusted: they were found to fit before, and need not be looked at for codes that look like numbers.
+    """
     import pyarrow as pa
 
     if kind is Kind.TEXT:
         return column
     convert = _CONVERT[kind]
     try:
-        values = convert(column, rules)
+        values = convert(column, rules, trusted)
     except pa.ArrowInvalid:
         values = None
     if values is not None:
         return values
     try:
-        return convert(cleaned(column, rules, number=kind in (Kind.INTEGER, Kind.FLOAT)), rules)
+        return convert(cleaned(column, rules, number=kind in (Kind.INTEGER, Kind.FLOAT)), rules, trusted)
     except pa.ArrowInvalid:
         return None
 
@@ -144,17 +152,21 @@ def _ungrouped(column: pa.ChunkedArray, thousands: str, decimal: str) -> pa.Chun
     return pc.if_else(grouped, pc.replace_substring(column, thousands, ""), column)
 
 
-def _integers(column: pa.ChunkedArray, _: Rules) -> pa.ChunkedArray | None:
+def _integers(column: pa.ChunkedArray, _: Rules, trusted: bool) -> pa.ChunkedArray | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     values = column.cast(pa.int64())
-    # 007, +5 and 0x1F are numbers only to a machine: what does not come back as it was is kept as text.
-    same = pc.all(pc.equal(values.cast(column.type), column)).as_py()
-    return None if same is False else values
+    if not trusted:
+        # 007, -0 and 0x1F are numbers only to a machine.
+        zeros = pc.sum(pc.starts_with(column, "0")).as_py() or 0
+        plain_zeros = (pc.sum(pc.equal(column, "0")).as_py() or 0) if zeros else 0
+        if zeros != plain_zeros or pc.any(pc.starts_with(column, "-0")).as_py():
+            return None
+    return values
 
 
-def _floats(column: pa.ChunkedArray, rules: Rules) -> pa.ChunkedArray | None:
+def _floats(column: pa.ChunkedArray, rules: Rules, trusted: bool) -> pa.ChunkedArray | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -163,32 +175,49 @@ def _floats(column: pa.ChunkedArray, rules: Rules) -> pa.ChunkedArray | None:
             return None
         column = pc.replace_substring(column, rules.decimal, ".")
     values = column.cast(pa.float64())
-    # Leading zeros and signs, and more digits than a float keeps, are those of codes and identifiers.
-    if pc.any(pc.match_substring_regex(column, r"^(\+|-?0\d|-?\d{16,}$)")).as_py():
+    if not trusted and (_has_codes(column) or _overflows(column, values)):
         return None
-    infinite = pc.is_inf(values)
-    if pc.any(infinite).as_py():
-        words = pc.match_substring_regex(column, r"(?i)^-?inf(inity)?$")
-        if pc.any(pc.and_(infinite, pc.invert(words))).as_py():
-            return None  # 1e999
     unknown = pc.is_nan(values)
     return pc.if_else(unknown, pa.scalar(None, values.type), values) if pc.any(unknown).as_py() else values
 
 
-def _booleans(column: pa.ChunkedArray, rules: Rules) -> pa.ChunkedArray | None:
+def _has_codes(column: pa.ChunkedArray) -> bool:
+    """Whether a text is a code or an identifier: with leading zeros, a plus sign, or more digits than a float keeps."""
+    import pyarrow.compute as pc
+
+    if any(pc.any(pc.starts_with(column, start)).as_py() for start in ("0", "-0", "+")) and (
+        pc.any(pc.match_substring_regex(column, r"^(\+|-?0\d)")).as_py()
+    ):
+        return True
+    longest = pc.max(pc.binary_length(column)).as_py() or 0
+    return longest >= _DIGITS and bool(pc.any(pc.match_substring_regex(column, rf"^-?\d{{{_DIGITS},}}$")).as_py())
+
+
+def _overflows(column: pa.ChunkedArray, values: pa.ChunkedArray) -> bool:
+    """Whether a number is too large for a float (1e999), rather than said to be infinite."""
+    import pyarrow.compute as pc
+
+    infinite = pc.is_inf(values)
+    if not pc.any(infinite).as_py():
+        return False
+    words = pc.match_substring_regex(column, r"(?i)^-?inf(inity)?$")
+    return bool(pc.any(pc.and_(infinite, pc.invert(words))).as_py())
+
+
+def _booleans(column: pa.ChunkedArray, rules: Rules, _: bool) -> pa.ChunkedArray | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     true = pc.is_in(column, value_set=pa.array(rules.true_values, column.type), skip_nulls=True)
     false = pc.is_in(column, value_set=pa.array(rules.false_values, column.type), skip_nulls=True)
     known = pc.or_(true, false)
-    if pc.sum(known).as_py() != len(column) - column.null_count:
+    if (pc.sum(known).as_py() or 0) != len(column) - column.null_count:
         return None
     return pc.if_else(known, true, pa.scalar(None, pa.bool_()))
 
 
-def _casting(name: str, unit: str = "", zone: str | None = None) -> Callable[[pa.ChunkedArray, Rules], Any]:
-    def convert(column: pa.ChunkedArray, _: Rules) -> pa.ChunkedArray:
+def _casting(name: str, unit: str = "", zone: str | None = None) -> Callable[[pa.ChunkedArray, Rules, bool], Any]:
+    def convert(column: pa.ChunkedArray, _: Rules, __: bool) -> pa.ChunkedArray:
         import pyarrow as pa
 
         return column.cast(pa.date32() if name == "date32" else pa.timestamp(unit, zone))
@@ -196,7 +225,7 @@ def _casting(name: str, unit: str = "", zone: str | None = None) -> Callable[[pa
     return convert
 
 
-_CONVERT: dict[Kind, Callable[[Any, Rules], Any]] = {
+_CONVERT: dict[Kind, Callable[[Any, Rules, bool], Any]] = {
     Kind.INTEGER: _integers,
     Kind.BOOLEAN: _booleans,
     Kind.FLOAT: _floats,

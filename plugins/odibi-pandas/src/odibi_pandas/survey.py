@@ -39,23 +39,19 @@ class Layout:
         """
         import pyarrow as pa
 
-        arrays = []
-        for field in self.schema:
+        def settled(field: pa.Field) -> pa.ChunkedArray:
             at = table.schema.get_field_index(field.name)
             if at < 0:
-                arrays.append(pa.chunked_array([pa.nulls(table.num_rows, field.type)]))
-                continue
+                return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
             column = table.column(at)
             kind = self.kinds.get(field.name, Kind.TEXT)
             if kind is not Kind.TEXT and _is_text(column.type):
-                values = as_kind(column, kind, self.rules)
-                if values is None:
-                    raise DataError(
-                        f"column {field.name!r} changed while it was read", where=name, remedy="Run it again."
-                    )
-                column = values
-            arrays.append(column if column.type == field.type else column.cast(field.type))
-        return pa.table(arrays, schema=self.schema)
+                column = as_kind(column, kind, self.rules, trusted=True)
+                if column is None:
+                    raise DataError(f"column {field.name!r} changed while it was read", where=name, remedy="Try again.")
+            return column if column.type == field.type else column.cast(field.type)
+
+        return pa.table([settled(field) for field in self.schema], schema=self.schema)
 
 
 class Survey:
@@ -81,12 +77,15 @@ class Survey:
             DataError: its columns, or their types, do not go with those before.
         """
         self._add_names(table.column_names, name)
+        for field in table.schema:
+            self._add_type(field, name)
+        if self._rules is None:
+            return
         for field, column in zip(table.schema, table.columns, strict=True):
-            if self._rules is not None and _is_text(field.type) and self._format.infers(field.name):
+            if _is_text(field.type) and self._format.infers(field.name):
                 if field.name not in self._kinds:
                     self._kinds[field.name] = Inference(self._rules)
                 self._kinds[field.name].observe(column)
-            self._add_type(field, name)
 
     def layout(self) -> Layout:
         """What was found."""

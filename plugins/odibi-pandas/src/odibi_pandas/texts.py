@@ -122,7 +122,7 @@ def _truth(column: pa.ChunkedArray, rules: Rules) -> pa.ChunkedArray:
     true = pc.is_in(column, value_set=pa.array([*rules.true_values, "1"], column.type), skip_nulls=True)
     false = pc.is_in(column, value_set=pa.array([*rules.false_values, "0"], column.type), skip_nulls=True)
     known = pc.or_(true, false)
-    if pc.sum(known).as_py() != len(column) - column.null_count:
+    if (pc.sum(known).as_py() or 0) != len(column) - column.null_count:
         raise pa.ArrowInvalid("not a truth value")
     return pc.if_else(known, true, pa.scalar(None, pa.bool_()))
 

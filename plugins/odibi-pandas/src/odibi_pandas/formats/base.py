@@ -113,26 +113,41 @@ class FileFormat:
             raise DataError(
                 f"there is nothing to write as {self.title}", remedy="Give at least one frame; it may have no rows."
             )
-        table = to_table(first)
-        schema = table.schema
-        written = 0
-
-        def tables() -> Iterator[pa.Table]:
-            nonlocal written
-            for at, one in enumerate(_chain(table, frames)):
-                written += one.num_rows
-                yield one if at == 0 else fitted(one, schema)
-
-        with writing(self.title, schema):
-            self.dump(tables(), schema, file)
-        return written
+        source = _Source(to_table(first), frames)
+        try:
+            self.dump(iter(source), source.schema, file)
+        except OdibiError:
+            raise
+        except Exception as error:
+            if error is source.error:
+                raise  # whoever makes the frames failed, not the writing of them
+            raise _unwritable(self.title, source.schema, error) from error
+        return source.rows
 
 
-def _chain(first: pa.Table, frames: Iterator[Any]) -> Iterator[pa.Table]:
-    from odibi_pandas.frames import to_table
+class _Source:
+    """The tables to be written, of one schema; counts rows, and remembers what the maker of the frames raised."""
 
-    yield first
-    yield from map(to_table, frames)
+    def __init__(self, first: pa.Table, frames: Iterator[Any]) -> None:
+        self.schema = first.schema
+        self.rows = 0
+        self.error: Exception | None = None
+        self._first = first
+        self._frames = frames
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        from odibi_pandas.frames import to_table
+
+        table = self._first
+        while table is not None:
+            self.rows += table.num_rows
+            yield table
+            try:
+                frame = next(self._frames, None)
+            except Exception as error:
+                self.error = error
+                raise
+            table = None if frame is None else fitted(to_table(frame), self.schema)
 
 
 def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -217,21 +232,12 @@ def reading(title: str, name: str, remedy: str = "") -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def writing(title: str, schema: pa.Schema) -> Iterator[None]:
-    """Let nothing but an :class:`~odibi.errors.OdibiError` escape from the library that writes these columns."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except OdibiError:
-        raise
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
-        raise DataError(
-            f"the frame cannot be written as {title}: {first_line(error)}",
-            remedy=f"Cast or drop the column before, or use another format. The columns are: {columns}.",
-        ) from error
+def _unwritable(title: str, schema: pa.Schema, error: Exception) -> DataError:
+    columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
+    return DataError(
+        f"the frame cannot be written as {title}: {first_line(error)}",
+        remedy=f"Cast or drop the column before, or use another format. The columns are: {columns}.",
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -35,7 +35,8 @@ def _delimiter(_: Any, __: Any, value: str | None) -> None:
         raise ValueError("must be one ASCII character, such as ';' or a tab, or 'auto'")
 
 
-def _encoding(_: Any, __: Any, value: str | None) -> None:
+def check_encoding(_: Any, __: Any, value: str | None) -> None:
+    """Refuse the name of an encoding that there is not."""
     if value is None:
         return
     try:
@@ -44,7 +45,8 @@ def _encoding(_: Any, __: Any, value: str | None) -> None:
         raise ValueError(f"there is no encoding {value!r}; write utf-8, cp1252, latin-1, utf-16 or another") from None
 
 
-def _not_negative(_: Any, __: Any, value: int | None) -> None:
+def not_negative(_: Any, __: Any, value: int | None) -> None:
+    """Refuse a number below zero."""
     if value is not None and value < 0:
         raise ValueError("must not be negative")
 
@@ -95,14 +97,17 @@ class CsvFormat(FileFormat):
     )
     columns: tuple[str, ...] | None = option(None, help="Read these columns alone.", aliases=("usecols",), only="read")
     max_rows: int | None = option(
-        None, help="Read no more rows than this.", aliases=("nrows",), only="read", validator=_not_negative
+        None, help="Read no more rows than this.", aliases=("nrows",), only="read", validator=not_negative
     )
     skip_rows: int = option(
-        0, help="Lines to leave out before the header.", aliases=("skiprows",), only="read", validator=_not_negative
+        0, help="Lines to leave out before the header.", aliases=("skiprows",), only="read", validator=not_negative
     )
-    encoding: str = option("utf-8", help="Of the text; a byte order mark is found by itself.", validator=_encoding)
+    encoding: str = option("utf-8", help="Of the text; a byte order mark is found by itself.", validator=check_encoding)
     encoding_fallback: str | None = option(
-        None, help="The encoding of files that turn out not to be in the first one.", only="read", validator=_encoding
+        None,
+        help="The encoding of files that turn out not to be in the first one.",
+        only="read",
+        validator=check_encoding,
     )
     quotechar: str | None = option(
         '"', help="Around fields; null for none.", aliases=("quote",), validator=_one_character

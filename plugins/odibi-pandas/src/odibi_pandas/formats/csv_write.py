@@ -6,6 +6,7 @@ import codecs
 import io
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from odibi.errors import DataError
 from odibi_pandas.formats.texts import compressed
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def dump(format_: CsvFormat, tables: Iterator[pa.Table], schema: pa.Schema, file
     import pyarrow as pa
     from pyarrow import csv
 
+    refuse_bytes(schema, format_.title)
     codec = None if format_.compression in ("auto", "none") else format_.compression
     sink = compressed(file, codec)
     if codecs.lookup(format_.encoding).name != "utf-8":
@@ -30,8 +32,35 @@ def dump(format_: CsvFormat, tables: Iterator[pa.Table], schema: pa.Schema, file
     options = csv.WriteOptions(include_header=format_.header is not False, delimiter=format_.delimiter or ",")
     with csv.CSVWriter(sink, written, write_options=options) as writer:
         for table in tables:
+            _refuse_nul(table)
             writer.write_table(_texts(table, format_.null_text) if as_text else table)
     sink.close()
+
+
+def refuse_bytes(schema: pa.Schema, title: str) -> None:
+    """Refuse columns of bytes, which are no text."""
+    import pyarrow as pa
+
+    for field in schema:
+        kind = field.type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+            raise DataError(
+                f"column {field.name!r} holds bytes, which {title} cannot",
+                remedy="Make texts of them in a step before (hex, base64 or decode in SQL), or write Parquet instead.",
+            )
+
+
+def _refuse_nul(table: pa.Table) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        if text and pc.any(pc.match_substring(column, "\0")).as_py():
+            raise DataError(
+                f"column {name!r} holds a NUL character, which no reader of CSV expects",
+                remedy="Remove it in a step before, or write Parquet instead.",
+            )
 
 
 def _texts(table: pa.Table, null_text: str) -> pa.Table:

@@ -49,7 +49,7 @@ class ParquetFormat(FileFormat):
         from pyarrow import parquet
 
         with reading(self.title, name):
-            source = parquet.ParquetFile(file)
+            source = parquet.ParquetFile(file, page_checksum_verification=True)
             return _plain(source.read(columns=chosen(_names(source.schema_arrow), columns, name)))
 
     def load_chunks(self, file: BinaryIO, rows: int, *, name: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
@@ -65,7 +65,7 @@ class ParquetFormat(FileFormat):
         from pyarrow import parquet
 
         with reading(self.title, name):
-            source = parquet.ParquetFile(file)
+            source = parquet.ParquetFile(file, page_checksum_verification=True)
             wanted = chosen(_names(source.schema_arrow), columns, name)
             yield _plain(pa.schema([source.schema_arrow.field(column) for column in wanted]).empty_table())
             for batch in source.iter_batches(batch_size=rows, columns=wanted):
@@ -75,7 +75,9 @@ class ParquetFormat(FileFormat):
         """One file of row groups."""
         from pyarrow import parquet
 
-        with parquet.ParquetWriter(file, schema, compression=self.compression) as writer:
+        with parquet.ParquetWriter(
+            file, schema, compression=self.compression, write_page_checksum=True
+        ) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=self.row_group_size)
 

@@ -1,0 +1,76 @@
+"""ORC, by pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal
+
+import attrs
+
+from odibi import option
+from odibi_pandas.formats.base import FileFormat, chosen, reading, rechunked
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@attrs.frozen
+class OrcFormat(FileFormat):
+    """Hive's columnar format; reads the wanted columns alone.
+
+    Has no durations and no time of day; moments have nanoseconds, and unsigned integers become signed ones.
+    """
+
+    extensions: ClassVar[tuple[str, ...]] = (".orc",)
+    title: ClassVar[str] = "ORC"
+
+    compression: Literal["none", "snappy", "zlib", "lz4", "zstd"] = option(
+        "zstd", help="Of what is written.", only="write"
+    )
+
+    def load(self, file: BinaryIO, *, name: str, columns: Sequence[str] | None) -> pa.Table:
+        """All rows of the wanted columns."""
+        import pyarrow as pa
+
+        return pa.concat_tables(list(self._stripes(file, name, columns)))
+
+    def load_chunks(self, file: BinaryIO, rows: int, *, name: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        """The same, some rows at a time; a stripe is held in memory."""
+        return rechunked(self._stripes(file, name, columns), rows)
+
+    def peek(self, file: BinaryIO, *, name: str, columns: Sequence[str] | None) -> pa.Schema | None:
+        """The schema that the file holds."""
+        return next(self._stripes(file, name, columns)).schema
+
+    def dump(self, tables: Iterator[pa.Table], schema: pa.Schema, file: BinaryIO) -> None:
+        """One file of stripes."""
+        import pyarrow as pa
+        from pyarrow import orc
+
+        codec = "uncompressed" if self.compression == "none" else self.compression
+        with orc.ORCWriter(file, compression=codec) as writer:
+            for table in tables:
+                writer.write(table.cast(pa.schema([field.with_type(_known(field.type)) for field in schema])))
+
+    def _stripes(self, file: BinaryIO, name: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        import pyarrow as pa
+        from pyarrow import orc
+
+        with reading(self.title, name):
+            source = orc.ORCFile(file)
+            wanted = chosen(source.schema.names, columns, name)
+            yield pa.schema([source.schema.field(column) for column in wanted]).empty_table()
+            for at in range(source.nstripes):
+                batch = source.read_stripe(at, columns=wanted)
+                yield pa.Table.from_batches([batch]).select(wanted).replace_schema_metadata(None)
+
+
+def _known(kind: pa.DataType) -> pa.DataType:
+    """The nearest type that ORC has."""
+    import pyarrow as pa
+
+    if pa.types.is_null(kind):
+        return pa.string()
+    if pa.types.is_unsigned_integer(kind):
+        return {8: pa.int16(), 16: pa.int32()}.get(kind.bit_width, pa.int64())
+    return kind
