@@ -30,5 +30,5 @@ def chunk_faults(node: Node, is_read: bool, is_rowwise: Callable[[Function | Ope
         if isinstance(step, Sql):
             yield f"step {position + 1} is SQL, which may look at all rows at once"
         elif not is_rowwise(step):
-            kind = "function" if isinstance(step, Function) else "operation"
-            yield f"step {position + 1} is a {kind} that may look at all rows at once"
+            kind = "a function" if isinstance(step, Function) else "an operation"
+            yield f"step {position + 1} is {kind} that may look at all rows at once"

@@ -16,6 +16,7 @@ from odibi.events import NodeWarned, StepFinished
 from odibi.functions import is_rowwise
 from odibi.model import Function, Operation, Sql
 from odibi.run.context import NodeContext
+from odibi.run.retry import causes
 from odibi.run.task import Produced
 
 if TYPE_CHECKING:
@@ -284,7 +285,9 @@ class NodeBody:
         """Whether the error may quote values that must not show."""
         if not self._node.sensitive:
             return False
-        return error.quotes_data if isinstance(error, TransformError) else not isinstance(error, OdibiError)
+        if not isinstance(error, OdibiError):
+            return True
+        return any(getattr(each, "quotes_data", False) for each in causes(error))
 
     def _step_error(self, position: int, name: str, error: Exception) -> OdibiError:
         """What a failed step says of itself; its cause is chained by the caller."""

@@ -8,6 +8,7 @@ from odibi.errors import OdibiError
 from odibi.model import Backoff
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from random import Random
 
     from odibi.model import Retry
@@ -25,19 +26,25 @@ def can_pass(error: BaseException, retry: Retry) -> bool:
     """
     if not isinstance(error, Exception):
         return False
-    seen: BaseException | None = error
-    for _ in range(_DEEPEST):
-        if seen is None:
-            break
+    # A step's error wraps what went wrong; the cause decides.
+    for seen in causes(error):
         if isinstance(seen, OdibiError) and seen.retryable:
             return True
         if isinstance(seen, ConnectionError | TimeoutError | InterruptedError):
             return True
         if "*" in retry.retry_on or any(kind.__name__ in retry.retry_on for kind in type(seen).__mro__):
             return True
-        # A step's error wraps what went wrong; the cause decides.
-        seen = seen.__cause__
     return False
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, what caused that, and so on."""
+    seen: BaseException | None = error
+    for _ in range(_DEEPEST):
+        if seen is None:
+            return
+        yield seen
+        seen = seen.__cause__
 
 
 def delay_after(attempt: int, retry: Retry, random: Random) -> float:

@@ -282,7 +282,11 @@ def _explained(error: Exception, query: str, frames: Mapping[str, pd.DataFrame])
         return TransformError(
             _sentence(error), where=where, remedy="Raise the engine's memory_limit, or give it a temp_directory."
         )
-    return TransformError(_sentence(error), where=where, remedy=f"Check the query; its inputs are: {inputs}.")
+    failed = TransformError(_sentence(error), where=where, remedy=f"Check the query; its inputs are: {inputs}.")
+    # What the parser and the binder say comes from the query; what the query said while it ran may come from rows.
+    of_the_query = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+    failed.quotes_data = not isinstance(error, of_the_query)
+    return failed
 
 
 def _did_you_mean(name: str, known: Any) -> str:
