@@ -185,6 +185,17 @@ class TestChoices:
         assert "No installed plugin offers the" in err
         assert "'quantum'" in err
 
+    def test_what_is_not_installed_in_json(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        out, err = said(capsys, 3, "-p", "first", "--executor", "quantum", "--json")
+        (line,) = json_lines(out)
+        assert line["event"] == "error"
+        assert "'quantum'" in line["problems"][0]["what"]
+        assert "'quantum'" in err
+
+    def test_a_pipeline_named_twice_runs_once(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        out, _ = said(capsys, 0, "-p", "first", "-p", "first")
+        assert out.count("started") == 1
+
     def test_environments(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         _, err = said(capsys, 2, "--env", "prod")
         assert "prod" in err
@@ -505,15 +516,17 @@ class TestOnATerminal:
         assert "p.fetch  succeeded  3 rows" in text
 
 
-def test_a_run_goes_on_when_nobody_reads(project: Path) -> None:
-    marker = project / "done"
-    (project / "transforms.py").write_text(
-        TRANSFORMS.replace("def two(one): return one + 1", f"def two(one): open({str(marker)!r}, 'w').close()")
-    )
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_run_goes_on_when_nobody_reads(project: Path, closed: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "odibi", "run", "-p", "first"]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=project)
+    command = [sys.executable, "-m", "odibi", "run", "-p", "second"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, closed: writer}
+    done = subprocess.run(command, text=True, cwd=project, **streams)  # type: ignore[call-overload]
     os.close(writer)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert marker.exists()
+    assert done.returncode == 1
+    if closed == "stderr":
+        assert done.stdout.splitlines()[-1].startswith("failed: 1 of 4 nodes in ")
+    else:
+        assert done.stderr.startswith("\nsecond.b failed\n")
+        assert "BrokenPipe" not in done.stderr

@@ -32,34 +32,29 @@ class Output:
 
     def __init__(self, redactor: Redactor) -> None:
         self.redactor = redactor
-        self._closed = False
+        self._gone: set[str] = set()
 
     def line(self, text: str = "") -> None:
         """A line on stdout."""
-        self._write(sys.stdout, self.redactor.redact(text))
+        self._write("stdout", self.redactor.redact(text) + "\n")
 
     def data(self, value: Mapping[str, Any]) -> None:
         """A line of JSON on stdout."""
-        self._write(sys.stdout, json.dumps(self.redactor.scrub(plain(value)), ensure_ascii=False))
+        self._write("stdout", json.dumps(self.redactor.scrub(plain(value)), ensure_ascii=False) + "\n")
 
     def error(self, text: str) -> None:
-        """A line on stderr, after everything that stdout was given before."""
-        if not self._closed:
-            self._flush()
-        self._write(sys.stderr, self.redactor.redact(text))
+        """A line on stderr."""
+        self._write("stderr", self.redactor.redact(text) + "\n")
 
-    def _flush(self) -> None:
-        self._write(sys.stdout, None)
-
-    def _write(self, stream: Any, text: str | None) -> None:
-        if self._closed and stream is sys.stdout:
+    def _write(self, name: str, text: str) -> None:
+        if name in self._gone:
             return
+        stream = getattr(sys, name)
         try:
-            if text is not None:
-                stream.write(text + "\n")
+            stream.write(text)
             stream.flush()
         except BrokenPipeError:
-            self._closed = True
+            self._gone.add(name)
             # Or the interpreter would complain about what is still buffered when it flushes at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from odibi.cli.listing import listing
@@ -27,7 +29,7 @@ def doctor(project: str | None, as_json: bool) -> int:
     report = diagnose(Host(), find_project(project) if project is not None else find_project(".", must_exist=False))
     redactor = redactor_of_environment()
     if as_json:
-        click.echo(redactor.redact(report.to_json()))
+        click.echo(json.dumps(redactor.scrub(json.loads(report.to_json())), indent=2))
         return 1 if report.problems else 0
     lines = [f"python     {report.python} at {report.executable}", f"platform   {report.platform}"]
     lines += [f"package    {name} {version or 'is not installed'}" for name, version in report.packages.items()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from odibi.errors import ConfigError, Problem
+from odibi.errors import ConfigError, OdibiError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +67,7 @@ def choose(
     Raises:
         ConfigError: a pipeline is not known, or a selection or target is in none of them.
     """
-    wanted = [loaded[name] for name in names] if names else list(loaded.pipelines)
+    wanted = [loaded[name] for name in dict.fromkeys(names)] if names else list(loaded.pipelines)
     expressions = [part.strip() for text in select for part in text.split(",") if part.strip()]
     if not expressions and targets is None:
         return [(pipeline, [], None) for pipeline in wanted]
@@ -119,7 +119,7 @@ def validate(project: str, env: str | None, log_level: str | None, as_json: bool
         loaded = load(project, env)
         for pipeline in loaded.pipelines:
             pipeline.graph()
-    except ConfigError as error:
+    except OdibiError as error:
         if not as_json:
             raise
         click.echo(json.dumps({"ok": False, "problems": problems_as_data(error)}))
@@ -132,8 +132,9 @@ def validate(project: str, env: str | None, log_level: str | None, as_json: bool
     return 0
 
 
-def problems_as_data(error: ConfigError) -> list[dict[str, Any]]:
-    """The problems of a project as JSON values."""
+def problems_as_data(error: OdibiError) -> list[dict[str, Any]]:
+    """What is wrong, as JSON values."""
+    problems = error.problems if isinstance(error, ConfigError) else (Problem(str(error.what), None, error.remedy),)
     return [
         {
             "what": problem.what,
@@ -142,7 +143,7 @@ def problems_as_data(error: ConfigError) -> list[dict[str, Any]]:
             "column": problem.where.column if problem.where else None,
             "remedy": problem.remedy,
         }
-        for problem in error.problems
+        for problem in problems
     ]
 
 

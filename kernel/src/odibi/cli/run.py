@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from odibi.cli.project import (
 )
 from odibi.cli.report import Places, folders, rows_of
 from odibi.draw import visible
-from odibi.errors import ConfigError
+from odibi.errors import OdibiError
 from odibi.log import LEVELS, EventLogger, logging_to_stderr
 from odibi.model import OnError
 
@@ -100,7 +100,7 @@ def run(
             with logging_to_stderr(level, loaded.redactor, structured=structured, metadata=logging.metadata):
                 running = _Running(loaded, _view(output, as_json), workers, executor, level if observed else None)
                 return running.all(chosen)
-    except ConfigError as error:
+    except OdibiError as error:
         if as_json:
             click.echo(json.dumps({"event": "error", "problems": problems_as_data(error)}))
         raise
@@ -191,23 +191,18 @@ class _Running:
     def all(self, chosen: Sequence[Choice]) -> int:
         """Run them; returns the exit code."""
         begin = monotonic()
-        places = Places(self._loaded)
-        try:
+        with closing(Places(self._loaded)) as places:
             with _Signals() as signals:
                 for choice in chosen:
                     self._one(*choice, places, signals)
                     if signals.count or not self._results[-1].ok:
                         break
-                complete = len(self._results) == len(chosen)
             where = folders(self._rows, [pipeline for pipeline, _, _ in chosen], places)
-        finally:
-            self._view.close()
-            places.close()
-        ok = complete and all(result.ok for result in self._results)
-        stopped = bool(signals.count) or any(result.state == "cancelled" for result in self._results)
-        left = [pipeline.name for pipeline, _, _ in chosen[len(self._results) :]]
-        word = "succeeded" if ok else "interrupted" if stopped else "failed"
-        self._view.finish(self._results, self._rows, self._last(word, monotonic() - begin, left, where))
+            ok = len(self._results) == len(chosen) and all(result.ok for result in self._results)
+            stopped = bool(signals.count) or any(result.state == "cancelled" for result in self._results)
+            left = [pipeline.name for pipeline, _, _ in chosen[len(self._results) :]]
+            word = "succeeded" if ok else "interrupted" if stopped else "failed"
+            self._view.finish(self._results, self._rows, self._last(word, monotonic() - begin, left, where))
         return 0 if ok else INTERRUPTED if stopped else 1
 
     def _one(
