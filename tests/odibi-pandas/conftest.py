@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 
 import pytest
+
+from odibi.contracts.format import Source, Target, WriteMode
+from odibi.contracts.storage import ABSENT, ALWAYS, Match, Stat, When, check_path
+from odibi.errors import Conflict, NotFound
 
 
 class StepContext:
@@ -77,3 +84,110 @@ def step_context(pandas_engine: Any) -> Callable[..., StepContext]:
         return StepContext(pandas_engine, inputs or {}, sensitive)
 
     return make
+
+
+class MemoryStorage:
+    """A storage in memory that keeps the contract, so that the engine is tested beside the kernel alone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._objects: dict[str, tuple[bytes, str]] = {}
+        self._count = 0
+        self.before_publish: Callable[[str], None] = lambda path: None
+        """Called with the path of each object that is about to appear; may raise, or write something else first."""
+
+    def read(self, path: str) -> bytes:
+        return self._get(path)[0]
+
+    def open(self, path: str) -> BinaryIO:
+        return io.BytesIO(self.read(path))
+
+    def write(self, path: str, data: bytes, *, when: When = ALWAYS) -> Stat:
+        path = check_path(path)
+        with self._lock:
+            there = self._objects.get(path)
+            if (when is ABSENT and there is not None) or (
+                isinstance(when, Match) and (there is None or there[1] != when.etag)
+            ):
+                raise Conflict("the object has changed, or is there already", where=path)
+            self._count += 1
+            self._objects[path] = (bytes(data), f"e{self._count}")
+        return self.stat(path)
+
+    @contextmanager
+    def create(self, path: str, *, when: When = ALWAYS) -> Iterator[BinaryIO]:
+        file = io.BytesIO()
+        yield file
+        self.before_publish(path)
+        self.write(path, file.getvalue(), when=when)
+
+    def stat(self, path: str) -> Stat:
+        data, etag = self._get(path)
+        return Stat(check_path(path), len(data), 0.0, etag)
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        prefix = check_path(prefix)
+        for path in sorted(self._objects):
+            if not prefix or path == prefix or path.startswith(prefix + "/"):
+                yield self.stat(path)
+
+    def delete(self, path: str) -> None:
+        self._objects.pop(check_path(path), None)
+
+    def uri(self, path: str) -> str:
+        return f"memory:///{check_path(path)}"
+
+    def native_options(self, for_: str) -> Mapping[str, Any]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+    def _get(self, path: str) -> tuple[bytes, str]:
+        try:
+            return self._objects[check_path(path)]
+        except KeyError:
+            raise NotFound("there is no such object", where=path) from None
+
+
+class Lake:
+    """A storage with an engine on it, as a node has them."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self.storage = MemoryStorage()
+
+    def source(self, path: str | None, format_: Any, **more: Any) -> Source:
+        name = getattr(format_, "title", "own").lower()
+        return Source(storage=self.storage, connection="lake", path=path, format=format_, format_name=name, **more)
+
+    def target(self, path: str | None, format_: Any, mode: str = "overwrite", **more: Any) -> Target:
+        name = getattr(format_, "title", "own").lower()
+        more.setdefault("part", "p1")
+        return Target(
+            storage=self.storage,
+            connection="lake",
+            path=path,
+            format=format_,
+            format_name=name,
+            mode=WriteMode(mode),
+            **more,
+        )
+
+    def read(self, path: str | None, format_: Any, **more: Any) -> Any:
+        return self.engine.read(self.source(path, format_, **more))
+
+    def read_chunks(self, path: str, format_: Any, rows: int, **more: Any) -> list[Any]:
+        return list(self.engine.read_chunks(self.source(path, format_, **more), rows))
+
+    def write(self, frame: Any, path: str | None, format_: Any, mode: str = "overwrite", **more: Any) -> Any:
+        return self.engine.write(frame, self.target(path, format_, mode, **more))
+
+    def paths(self) -> list[str]:
+        return [stat.path for stat in self.storage.list()]
+
+
+@pytest.fixture
+def lake(pandas_engine: Any) -> Lake:
+    """A storage in memory to read from and write to."""
+    return Lake(pandas_engine)

@@ -94,8 +94,9 @@ class PandasEngine:
     def share(self, frame: Any) -> Any:
         """A handle on the same data for one more reader, by pandas' copy on write.
 
-        What lies inside the cells of an ``object`` column (a list, a dict) is the same in each handle; the columns
-        that this engine makes have no such cells.
+        Two things go past pandas in the columns of a frame that a function made, and never in those of this engine:
+        changing what lies inside a cell of an ``object`` column (a list, a dict), and writing to the ``array`` of a
+        column of NumPy's.
         """
         return frame.copy(deep=False)
 

@@ -30,8 +30,14 @@ def to_table(frame: pd.DataFrame) -> pa.Table:
     Raises:
         DataError: a column cannot be expressed in Arrow, or two would have one name.
     """
+    import pandas as pd
     import pyarrow as pa
 
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise DataError(
+            "the frame's columns have more than one level",
+            remedy="Give each column one name, such as frame.columns = ['_'.join(c) for c in frame.columns].",
+        )
     names: list[str] = []
     arrays: list[pa.ChunkedArray] = []
     for name, values in _columns(frame):
@@ -85,8 +91,23 @@ def info(frame: pd.DataFrame) -> FrameInfo:
 def rows(frame: pd.DataFrame, n: int) -> list[Mapping[str, Any]]:
     """The first ``n`` rows as values that JSON has."""
     head = frame.head(max(n, 0))
-    columns = [(name, [plain(value) for value in values.tolist()]) for name, values in _columns(head)]
+    columns = [(name, [plain(value) for value in _values(values)]) for name, values in _columns(head)]
     return [{name: values[row] for name, values in columns} for row in range(len(head))]
+
+
+def _values(values: Any) -> list[Any]:
+    try:
+        return list(values.tolist())
+    except (OverflowError, ValueError):
+        # A moment that Python's calendar does not reach.
+        return [None if missing else str(value) for value, missing in zip(_texts(values), values.isna(), strict=True)]
+
+
+def _texts(values: Any) -> list[Any]:
+    import pyarrow as pa
+
+    number = pa.int32() if pa.types.is_date32(values.dtype.pyarrow_dtype) else pa.int64()
+    return [f"{it} ({values.dtype.pyarrow_dtype})" for it in values.__arrow_array__().cast(number).to_pylist()]
 
 
 def plain(value: Any) -> Any:
@@ -116,13 +137,6 @@ def plain(value: Any) -> Any:
 
 def _columns(frame: pd.DataFrame) -> Iterator[tuple[str, Any]]:
     """Name and pandas array of each column, those of named index levels first."""
-    import pandas as pd
-
-    if isinstance(frame.columns, pd.MultiIndex):
-        raise DataError(
-            "the frame's columns have more than one level",
-            remedy="Give each column one name, such as frame.columns = ['_'.join(c) for c in frame.columns].",
-        )
     index = frame.index
     for level, name in enumerate(index.names):
         if name is not None:
@@ -167,10 +181,13 @@ def _type_of(values: Any) -> str:
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The column in a type that pandas can compute with: dictionaries and views become what they stand for."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     kind = column.type
-    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+    if pa.types.is_dictionary(kind):
         return column.cast(kind.value_type)
+    if pa.types.is_run_end_encoded(kind):
+        return pc.run_end_decode(column)
     if pa.types.is_string_view(kind):
         return column.cast(pa.large_string())
     if pa.types.is_binary_view(kind):

@@ -45,10 +45,13 @@ class Database:
             "TimeZone": "UTC",
             "preserve_insertion_order": True,
             "python_enable_replacements": False,
-            "autoinstall_known_extensions": external_access,
-            "autoload_known_extensions": external_access,
-            "enable_external_access": external_access,
         }
+        if not external_access:
+            self._settings |= {
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "enable_external_access": False,
+            }
         if memory_limit:
             self._settings["memory_limit"] = memory_limit
         self._settings["lock_configuration"] = True
