@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from odibi.config.load import load_project
-from odibi.config.steptables import load_steps
+from odibi.config.load import load_project, load_steps
 from odibi.errors import ConfigError
 from odibi.model import Function, Node, Sql
 

@@ -22,7 +22,7 @@ from odibi.model import Function, Pipeline, Project
 from odibi.redact import Redactor
 from odibi.structure import StructureError, describe, structure
 
-__all__ = ["Loaded", "load_project"]
+__all__ = ["Loaded", "load_project", "load_steps"]
 
 
 @attrs.frozen
@@ -63,6 +63,36 @@ def load_project(
     if is_step_table(file):
         return build_from(lambda: read_steps(file, name), file, environ, env)
     return build_from(None, file, environ, env, name)
+
+
+def load_steps(
+    path: str | os.PathLike[str],
+    *,
+    project: str | None = None,
+    layer: str | None = None,
+    enabled_only: bool = True,
+    engine: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Read a step table.
+
+    Args:
+        path: an SQLite database, a CSV file, or a JSON list.
+        project: only rows of this project; needed where the table holds several.
+        layer: only rows of this layer.
+        enabled_only: leave disabled rows out.
+        engine: for every step, instead of what its row says.
+        environ: the environment variables; those of the process by default.
+
+    Raises:
+        ConfigError: with every mistake that was found.
+    """
+    file = Path(path)
+
+    def read() -> Table:
+        return read_steps(file, os.fspath(path), project=project, layer=layer, enabled_only=enabled_only, engine=engine)
+
+    return build_from(read, file, environ)
 
 
 def _in_folder(name: str, folder: Path) -> tuple[str, Path]:

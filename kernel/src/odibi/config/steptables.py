@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from odibi.config.steprows import DATABASES, Row, read_rows
 from odibi.config.tree import Items, Table, from_plain
 from odibi.errors import ConfigError, Position, Problem
 from odibi.structure import describe, did_you_mean
-
-if TYPE_CHECKING:
-    from odibi.config.load import Loaded
 
 FILES = "files"
 """The connection at the table's own folder, for paths of steps that name no connection."""
@@ -37,38 +33,6 @@ def is_step_table(path: Path) -> bool:
         return False
 
 
-def load_steps(
-    path: str | os.PathLike[str],
-    *,
-    project: str | None = None,
-    layer: str | None = None,
-    enabled_only: bool = True,
-    engine: str | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> Loaded:
-    """Read a step table.
-
-    Args:
-        path: an SQLite database, a CSV file, or a JSON list.
-        project: only rows of this project; needed where the table holds several.
-        layer: only rows of this layer.
-        enabled_only: leave disabled rows out.
-        engine: for every step, instead of what its row says.
-        environ: the environment variables; those of the process by default.
-
-    Raises:
-        ConfigError: with every mistake that was found.
-    """
-    from odibi.config.load import build_from
-
-    file = Path(path)
-
-    def read() -> Table:
-        return read_steps(file, os.fspath(path), project=project, layer=layer, enabled_only=enabled_only, engine=engine)
-
-    return build_from(read, file, environ)
-
-
 def read_steps(
     path: Path,
     name: str,
@@ -78,7 +42,13 @@ def read_steps(
     enabled_only: bool = True,
     engine: str | None = None,
 ) -> Table:
-    """The tree of the project that a step table stands for; arguments as for :func:`load_steps`."""
+    """The tree of the project that a step table stands for.
+
+    Args:
+        path: the file.
+        name: what to call it in messages.
+        project, layer, enabled_only, engine: as for :func:`odibi.config.load.load_steps`.
+    """
     rows = read_rows(path, name)
     projects = sorted({row.project for row in rows if row.project})
     if project is None and len(projects) > 1:
