@@ -454,7 +454,7 @@ class TestSecrets:
         def broken(*_: object) -> None:
             raise RuntimeError(f"cannot say {SECRET}") from ValueError(SECRET)
 
-        monkeypatch.setattr("odibi.cli.run.rows_of", broken)
+        monkeypatch.setattr("odibi.cli.running.rows_of", broken)
         assert main(["run", "--log-level", "debug"]) == 1
         out, err = capsys.readouterr()
         assert "Traceback" in err

@@ -12,8 +12,6 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
-
 from odibi.events import (
     NodeEvent,
     NodeFinished,
@@ -27,7 +25,7 @@ from odibi.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from structlog.typing import EventDict, Processor
 
@@ -39,10 +37,21 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to whatever ``sys.stderr`` is at the moment: a live display puts itself in its place."""
+    """Writes to whatever ``sys.stderr`` is at the moment: a live display puts itself in its place.
 
-    def __init__(self) -> None:
+    Args:
+        make_formatter: called for the first line. Most commands log none, and structlog takes long to import.
+    """
+
+    def __init__(self, make_formatter: Callable[[], logging.Formatter]) -> None:
         logging.Handler.__init__(self)
+        self._make_formatter = make_formatter
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line for a record."""
+        if self.formatter is None:
+            self.formatter = self._make_formatter()
+        return self.formatter.format(record)
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
@@ -62,8 +71,7 @@ def logging_to_stderr(
         metadata: bound to every line.
     """
     logger = logging.getLogger("odibi")
-    handler = _StderrHandler()
-    handler.setFormatter(_formatter(redactor, structured, dict(metadata or {})))
+    handler = _StderrHandler(lambda: _formatter(redactor, structured, dict(metadata or {})))
     before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(level)
@@ -77,6 +85,8 @@ def logging_to_stderr(
 
 
 def _formatter(redactor: Redactor, structured: bool, metadata: dict[str, Any]) -> logging.Formatter:
+    import structlog
+
     def bind(_logger: Any, _method: str, event: EventDict) -> EventDict:
         return {**metadata, **event}
 

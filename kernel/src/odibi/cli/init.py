@@ -14,7 +14,6 @@ import click
 from odibi.cli.project import log_level_option, plural
 from odibi.draw import visible
 from odibi.errors import ConfigError, Problem
-from odibi.scaffold import infer, scalar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,6 +50,7 @@ def init(
         files = template_files(template or "starter", called)
     else:
         from odibi.host import Host
+        from odibi.scaffold import infer
 
         inferred = infer(Path(source), called, target, Host())
         files = inferred.files
@@ -67,6 +67,8 @@ def init(
 
 def template_files(template: str, project: str) -> dict[str, str]:
     """Path to content of the files of a template, for a project of that name."""
+    from odibi.scaffold import scalar
+
     home = resources("odibi.cli") / "templates" / template
     # Files of Python code end in .txt there, so that nothing takes them for code of the kernel.
     return {

@@ -1,0 +1,263 @@
+"""What ``odibi run`` does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from contextlib import closing, contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import attrs
+import click
+
+from odibi.api import LoadedProject
+from odibi.cli.display import JsonLines, Lines, Output, seconds
+from odibi.cli.main import INTERRUPTED
+from odibi.cli.progress import Progress
+from odibi.cli.project import (
+    choose,
+    load,
+    plural,
+    problems_as_data,
+)
+from odibi.cli.report import Places, folders, rows_of
+from odibi.draw import visible
+from odibi.errors import OdibiError
+from odibi.log import LEVELS, EventLogger, logging_to_stderr
+from odibi.model import OnError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+    from odibi.api import Pipeline
+    from odibi.cli.live import LiveView
+    from odibi.cli.report import NodeRow
+    from odibi.contracts.observer import Observer
+    from odibi.run.handle import RunHandle
+    from odibi.run.result import RunResult
+
+_POLL = 0.1  # seconds between looks for a signal; the end of a run is noticed at once
+
+Choice = tuple["Pipeline", list[str], list[str] | None]
+
+
+class Choices(NamedTuple):
+    """What the command line says; the fields are the options of ``odibi run``."""
+
+    pipelines: Sequence[str]
+    select: Sequence[str]
+    targets: Sequence[str]
+    env: str | None
+    engine: str | None
+    workers: int | None
+    executor: str | None
+    on_error: str | None
+    dry_run: bool
+    as_json: bool
+    log_level: str | None
+
+
+def run_project(project: str, given: Choices) -> int:
+    """Run the pipelines of a project; returns the exit code.
+
+    Args:
+        project: the file, or its folder.
+        given: the command line.
+
+    Raises:
+        OdibiError: nothing could be run; ``--json`` has told so already.
+    """
+    try:
+        loaded = _overridden(load(project, given.env), given.engine, given.on_error)
+        with _redacted(loaded):
+            chosen = choose(loaded, given.pipelines, given.select, given.targets or None)
+            output = Output(loaded.redactor)
+            if given.dry_run:
+                _print_plans(chosen, output, given.as_json)
+                return 0
+            level, observed = _levels(loaded, given.log_level)
+            logging = loaded.project.logging
+            structured = given.as_json or logging.structured
+            with logging_to_stderr(level, loaded.redactor, structured=structured, metadata=logging.metadata):
+                view = _view(output, given.as_json)
+                return _Running(loaded, view, given, level if observed else None).all(chosen)
+    except OdibiError as error:
+        if given.as_json:
+            click.echo(json.dumps({"event": "error", "problems": problems_as_data(error)}))
+        raise
+
+
+def _overridden(loaded: LoadedProject, engine: str | None, on_error: str | None) -> LoadedProject:
+    """The project with what the command line says put on it."""
+    project = loaded.project
+    if engine is not None:
+        loaded.host.component("engine", engine)
+        project = attrs.evolve(project, engine=engine)
+    if on_error is not None:
+        pipelines = [attrs.evolve(pipeline, on_error=OnError(on_error)) for pipeline in project.pipelines]
+        project = attrs.evolve(project, pipelines=tuple(pipelines))
+    return LoadedProject(project, host=loaded.host, redactor=loaded.redactor)
+
+
+@contextmanager
+def _redacted(loaded: LoadedProject) -> Iterator[None]:
+    """Take the project's secrets out of whatever is raised inside."""
+    try:
+        yield
+    except Exception as error:
+        loaded.redactor.scrub_exception(error)
+        raise
+
+
+def _levels(loaded: LoadedProject, given: str | None) -> tuple[int, bool]:
+    """What to log, and whether to log events: the display shows them already, so only where somebody asked."""
+    wanted = LEVELS.get((given or loaded.project.logging.level).lower(), LEVELS["info"])
+    if given is not None or loaded.project.logging.structured:
+        return wanted, True
+    return max(wanted, LEVELS["warning"]), False
+
+
+def _view(output: Output, as_json: bool) -> Lines | JsonLines | LiveView:
+    if as_json:
+        return JsonLines(output)
+    if sys.stdout.isatty() and os.environ.get("TERM", "") != "dumb":
+        from rich.console import Console
+
+        from odibi.cli.live import LiveView
+
+        return LiveView(Console(highlight=False), output.redactor)
+    return Lines(output)
+
+
+def _print_plans(chosen: Sequence[Choice], output: Output, as_json: bool) -> None:
+    """What would run, in order."""
+    for pipeline, select, targets in chosen:
+        plan = pipeline.plan(select=select, targets=targets)
+        steps = [(plan.graph.nodes[at].name, plan.actions[at].value, plan.reasons[at]) for at in plan.graph.order]
+        if as_json:
+            nodes = [{"node": node, "action": action, "reason": reason} for node, action, reason in steps]
+            output.data({"event": "plan", "pipeline": pipeline.name, "nodes": nodes})
+            continue
+        output.line(f"{visible(pipeline.name)}  {plural(len(plan), 'node')}")
+        width = max((len(visible(node)) for node, _, _ in steps), default=0)
+        for node, action, reason in steps:
+            output.line(f"  {action:7}  {visible(node):{width}}  {visible(reason)}")
+
+
+class _Running:
+    """The runs of one command, one pipeline after another.
+
+    Args:
+        loaded: the project.
+        view: shows them.
+        given: the command line.
+        log_level: at which events are logged; ``None`` for not at all.
+    """
+
+    def __init__(
+        self, loaded: LoadedProject, view: Lines | JsonLines | LiveView, given: Choices, log_level: int | None
+    ) -> None:
+        self._loaded = loaded
+        self._view = view
+        self._how: dict[str, Any] = {"workers": given.workers, "executor": given.executor}
+        self._log_level = log_level
+        self._results: list[RunResult] = []
+        self._rows: list[NodeRow] = []
+
+    def all(self, chosen: Sequence[Choice]) -> int:
+        """Run them; returns the exit code."""
+        begin = monotonic()
+        with closing(Places(self._loaded)) as places:
+            with _Signals() as signals:
+                for choice in chosen:
+                    self._one(*choice, places, signals)
+                    if signals.count or not self._results[-1].ok:
+                        break
+            where = folders(self._rows, [pipeline for pipeline, _, _ in chosen], places)
+            ok = len(self._results) == len(chosen) and all(result.ok for result in self._results)
+            stopped = bool(signals.count) or any(result.state == "cancelled" for result in self._results)
+            left = [pipeline.name for pipeline, _, _ in chosen[len(self._results) :]]
+            word = "succeeded" if ok else "interrupted" if stopped else "failed"
+            self._view.finish(self._results, self._rows, self._last(word, monotonic() - begin, left, where))
+        return 0 if ok else INTERRUPTED if stopped else 1
+
+    def _one(
+        self, pipeline: Pipeline, select: list[str], targets: list[str] | None, places: Places, signals: _Signals
+    ) -> None:
+        progress = Progress(pipeline.plan(select=select, targets=targets).graph.nodes)
+        observers: list[Observer] = [progress, self._view]
+        if self._log_level is not None:
+            observers.append(EventLogger(self._log_level, _node_levels(pipeline)))
+        self._view.begin(pipeline, progress)
+        try:
+            handle = pipeline.start(select=select, targets=targets, observers=observers, **self._how)
+            result = self._wait(handle, signals)
+        finally:
+            self._view.close()
+        self._results.append(result)
+        self._rows += rows_of(pipeline, result, progress.failed_in, places)
+
+    def _wait(self, handle: RunHandle, signals: _Signals) -> RunResult:
+        """Wait for the end of a run in the main thread, where signals arrive."""
+        heard = 0
+        while not handle.done():
+            if signals.count > heard:
+                heard = signals.count
+                self._stop(handle, heard)
+            try:
+                handle.result(timeout=_POLL)
+            except TimeoutError:
+                continue
+        return handle.result()
+
+    def _stop(self, handle: RunHandle, times: int) -> None:
+        if times == 1:
+            handle.cancel()
+            self._view.note("finishing what runs; press again to stop")
+        elif times == 2:
+            handle.cancel(running=True)
+            self._view.note("stopping; press again to leave at once")
+        else:
+            # What is written is written whole or not at all, so nothing is lost but the nodes that ran.
+            self._view.close()
+            os._exit(INTERRUPTED)
+
+    def _last(self, word: str, duration: float, left: Sequence[str], where: dict[str, int]) -> str:
+        good = sum(row.state in ("succeeded", "reused", "restored") for row in self._rows)
+        text = f"{word}: {good} of {plural(len(self._rows), 'node')} in {seconds(duration)}"
+        if left:
+            text += f"; not run: {', '.join(map(visible, left))}"
+        if where:
+            text += f"; written to {', '.join(f'{visible(root)} ({nodes})' for root, nodes in where.items())}"
+        return text
+
+
+def _node_levels(pipeline: Pipeline) -> dict[str, int]:
+    levels = {node.name: LEVELS.get((node.log_level or "").lower()) for node in pipeline.model.nodes}
+    return {name: level for name, level in levels.items() if level is not None}
+
+
+class _Signals:
+    """Counts Ctrl-C and SIGTERM instead of letting them end the process."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
