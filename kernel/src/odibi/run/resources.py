@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from odibi.contracts.format import Source, Target
 from odibi.errors import ConfigError, OdibiError, Problem
 from odibi.formats import format_of
+from odibi.model import Write
 from odibi.references import resolve
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from odibi.contracts.secret import Secret
     from odibi.contracts.storage import Storage
     from odibi.host import Host
-    from odibi.model import Project, Quarantine, Read, Write
+    from odibi.model import Project, Quarantine, Read
     from odibi.redact import Redactor
 
 
@@ -80,15 +81,8 @@ class Resources:
 
     def quarantine(self, quarantine: Quarantine, engine: str, part: str) -> Target:
         """Where a node's bad rows go."""
-        name = quarantine.format or self.format_of(quarantine.path, engine)
-        return Target(
-            storage=self.storage(quarantine.connection),
-            connection=quarantine.connection,
-            format=self._format(engine, name, quarantine.options, "write"),
-            format_name=name,
-            part=part,
-            path=quarantine.path,
-        )
+        write = Write(quarantine.connection, quarantine.path, format=quarantine.format, options=quarantine.options)
+        return self.target(write, engine, part)
 
     def operation(self, engine: str, name: str, params: Mapping[str, Any]) -> Any:
         """A named transform with its parameters."""
