@@ -219,7 +219,7 @@ class TestValidate:
         (project / "odibi.yaml").write_text(text)
         out, err = said(capsys, 2, "validate")
         assert out == ""
-        assert "odibi.yaml:5:5" in err
+        assert err.startswith("odibi.yaml:5:5: ")
         assert "Did you mean 'layer'?" in err
         out, _ = said(capsys, 2, "validate", "--json")
         data = json.loads(out)

@@ -40,7 +40,7 @@ class Output:
 
     def data(self, value: Mapping[str, Any]) -> None:
         """A line of JSON on stdout."""
-        self._write("stdout", json.dumps(self.redactor.scrub(plain(value)), ensure_ascii=False) + "\n")
+        self._write("stdout", json.dumps(self.redactor.scrub(plain(value))) + "\n")
 
     def error(self, text: str) -> None:
         """A line on stderr."""

@@ -77,11 +77,12 @@ def _report(error: Exception, traceback: bool) -> int:
     from odibi.firewall import words
 
     redactor = redactor_of_environment()
-    text: str
-    if isinstance(error, ConfigError) and len(error.problems) > 1:
-        text = "\n".join([*map(str, error.problems), f"odibi: {len(error.problems)} problems"])
+    if isinstance(error, ConfigError):
+        # As compilers do, with the position first, so that editors can jump to it.
+        lines = [f"{'' if problem.where else 'odibi: '}{problem}" for problem in error.problems]
+        text = "\n".join(lines + [f"odibi: {len(lines)} problems"] * (len(lines) > 1))
     elif isinstance(error, OdibiError):
-        text = "\n".join([f"odibi: {error}" if error.where is None else str(error), *notes_of(error)])
+        text = "\n".join([f"odibi: {error}", *notes_of(error)])
     else:
         remedy = "" if traceback else " Run it again with --log-level debug to see where it comes from."
         what = words(error, place=True)

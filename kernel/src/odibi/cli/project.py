@@ -192,7 +192,7 @@ def schema(out: str | None, log_level: str | None) -> None:  # noqa: ARG001
     from odibi.config.schema import project_schema
     from odibi.host import Host
 
-    text = json.dumps(project_schema(Host()), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(project_schema(Host()), indent=2) + "\n"
     if out is None:
         sys.stdout.write(text)
         return
