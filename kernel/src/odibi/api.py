@@ -35,6 +35,7 @@ from odibi.redact import Redactor
 from odibi.run.handle import EventLog, RunHandle
 from odibi.run.resources import Resources
 from odibi.run.run import Run
+from odibi.structure import did_you_mean
 
 if TYPE_CHECKING:
     from odibi.contracts.executor import Executor
@@ -348,18 +349,16 @@ class LoadedProject:
         """Run pipelines one after another; the first that fails is the last that runs.
 
         Args:
-            pipelines: their names; all by default. With ``select`` or ``targets`` only those that hold a match run.
+            pipelines: their names; all by default. With ``select`` or ``targets`` only those that hold a match run,
+                each with what it holds.
             select, targets, inputs, workers, executor, observers, check: as in :meth:`Pipeline.run`.
         """
-        wanted = self._wanted(pipelines)
-        expressions = list(select)
-        if expressions or targets is not None:
-            wanted = [pipeline for pipeline in wanted if _holds(pipeline, expressions, targets)] or wanted
+        names = [pipelines] if isinstance(pipelines, str) else pipelines or ()
         results: list[RunResult] = []
-        for pipeline in wanted:
+        for pipeline, held, aimed in self.choose(names, select, targets):
             result = pipeline.run(
-                select=expressions,
-                targets=targets,
+                select=held,
+                targets=aimed,
                 inputs=inputs,
                 workers=workers,
                 executor=executor,
@@ -371,10 +370,36 @@ class LoadedProject:
                 break
         return ProjectResult(tuple(results))
 
-    def _wanted(self, pipelines: str | Sequence[str] | None) -> list[Pipeline]:
-        if pipelines is None:
-            return list(self.pipelines)
-        return [self[name] for name in ([pipelines] if isinstance(pipelines, str) else pipelines)]
+    def choose(
+        self,
+        pipelines: Sequence[str] = (),
+        select: Iterable[str] = (),
+        targets: Sequence[str] | None = None,
+    ) -> list[tuple[Pipeline, list[str], list[str] | None]]:
+        """The pipelines in question, each with the selections and targets that it holds.
+
+        Raises:
+            ConfigError: a pipeline is not known, or a selection or target is in none of them.
+        """
+        wanted = [self[name] for name in dict.fromkeys(pipelines)] if pipelines else list(self.pipelines)
+        expressions = [part.strip() for text in select for part in text.split(",") if part.strip()]
+        if not expressions and targets is None:
+            return [(pipeline, [], None) for pipeline in wanted]
+        chosen: list[tuple[Pipeline, list[str], list[str] | None]] = []
+        missing = dict.fromkeys([*expressions, *(targets or ())])
+        for pipeline in wanted:
+            held = [expression for expression in expressions if _matches(pipeline, expression)]
+            names = {node.name for node in pipeline.model.nodes}
+            aimed = [name for name in targets or () if name in names]
+            for found in (*held, *aimed):
+                missing.pop(found, None)
+            if (held or not expressions) and (aimed or targets is None):
+                chosen.append((pipeline, held, aimed if targets is not None else None))
+        if missing:
+            raise ConfigError(_unmatched(wanted, list(missing), targets or ()))
+        if not chosen:
+            raise ConfigError([Problem("no pipeline holds both a selected node and a target.")])
+        return chosen
 
     def _prepare(
         self,
@@ -421,25 +446,35 @@ class LoadedProject:
         return self.host.build("executor", name, options), True
 
 
-def _holds(pipeline: Pipeline, expressions: Sequence[str], targets: Sequence[str] | None) -> bool:
-    graph = pipeline.graph()
-    if targets is not None and not any(name in graph.index for name in targets):
+def _matches(pipeline: Pipeline, expression: str) -> bool:
+    try:
+        build_graph(pipeline.model.nodes, _loose_ends(pipeline.model)).select([expression])
+    except ConfigError:
         return False
-    if not expressions:
-        return True
-    for expression in expressions:
-        try:
-            graph.select([expression])
-        except ConfigError:
-            continue
-        return True
-    return False
+    return True
+
+
+def _loose_ends(pipeline: model.Pipeline) -> set[str]:
+    """Inputs that no node makes; a run may be given them."""
+    made = {node.name for node in pipeline.nodes}
+    return {name for node in pipeline.nodes for name in node.depends_on} - made
+
+
+def _unmatched(pipelines: Sequence[Pipeline], missing: Sequence[str], targets: Sequence[str]) -> Iterator[Problem]:
+    nodes = [node for pipeline in pipelines for node in pipeline.model.nodes]
+    names = [node.name for node in nodes]
+    groups = [f"tag:{tag}" for node in nodes for tag in node.tags] + [f"layer:{it.layer}" for it in nodes if it.layer]
+    for each in missing:
+        kind = "target" if each in targets else "selection"
+        known = names if kind == "target" else [*names, *dict.fromkeys(groups)]
+        yield Problem(f"the {kind} '{each}' matches no node.", None, did_you_mean(each.strip("+"), known))
 
 
 def load(
     path: str | Path = "odibi.yaml",
     *,
     env: str | None = None,
+    engine: str | None = None,
     environ: Mapping[str, str] | None = None,
     host: Host | None = None,
 ) -> LoadedProject:
@@ -448,6 +483,7 @@ def load(
     Args:
         path: the project file, its folder, or a step table.
         env: one of the project's ``environments``.
+        engine: instead of the project's, for nodes and pipelines that name none.
         environ: variables for ``${VAR}``; by default the process's.
         host: the plugins to use; by default all that are installed.
 
@@ -459,7 +495,11 @@ def load(
     from odibi.config.load import load_project
 
     found = load_project(Path(path), env=env, environ=environ)
+    if engine is not None:
+        found = attrs.evolve(found, project=attrs.evolve(found.project, engine=engine))
     loaded = LoadedProject(found.project, host=host, redactor=found.redactor)
+    if engine is not None:
+        loaded.host.component("engine", engine)  # asked for by name, so it must be there even if no node needs it
     loaded.host.configure(found.project)
     problems = check_project(found, loaded.host)
     if problems:

@@ -32,7 +32,7 @@ _ABOUT = {"name", "id", "scope", "vault", "path", "file", "url", "uri", "column"
 def looks_secret(name: str) -> bool:
     """Whether an option or an environment variable of this name holds a secret (``account_key``, ``DB_PASSWORD``)."""
     words = [word.lower() for word in _WORD.findall(name)]
-    if not words:
+    if not words or name in ("PWD", "OLDPWD"):  # the shell's working folders
         return False
     if tuple(words[-2:]) in _SECRET_PAIRS or words[-1] == "connectionstring":
         return True

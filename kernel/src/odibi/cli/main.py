@@ -107,7 +107,7 @@ def redactor_of_environment() -> Redactor:
 
     redactor = Redactor()
     for name, value in os.environ.items():
-        if looks_secret(name) and name not in ("PWD", "OLDPWD"):  # working folders, whatever their names
+        if looks_secret(name):
             redactor.register(value)
     return redactor
 

@@ -12,9 +12,9 @@ import click
 from odibi.errors import ConfigError, OdibiError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from odibi.api import LoadedProject, Pipeline
+    from odibi.api import LoadedProject
 
 _NAMES = ("odibi.yaml", "odibi.yml", "odibi.toml", "odibi.json")
 
@@ -49,63 +49,14 @@ def find_project(given: str, *, must_exist: bool = True) -> str | None:
     return str(found) if found is not None else None
 
 
-def load(given: str, env: str | None) -> LoadedProject:
+def load(given: str, env: str | None, engine: str | None = None) -> LoadedProject:
     """:func:`odibi.load`, with a word on stderr about plugins that are broken and not needed."""
     import odibi
 
-    loaded = odibi.load(find_project(given) or given, env=env)
+    loaded = odibi.load(find_project(given) or given, env=env, engine=engine)
     for problem in loaded.host.problems():
         click.echo(loaded.redactor.redact(f"warning: {problem}"), err=True)
     return loaded
-
-
-def choose(
-    loaded: LoadedProject, names: Sequence[str], select: Sequence[str], targets: Sequence[str] | None
-) -> list[tuple[Pipeline, list[str], list[str] | None]]:
-    """The pipelines in question, each with the selections and targets that it holds.
-
-    Raises:
-        ConfigError: a pipeline is not known, or a selection or target is in none of them.
-    """
-    wanted = [loaded[name] for name in dict.fromkeys(names)] if names else list(loaded.pipelines)
-    expressions = [part.strip() for text in select for part in text.split(",") if part.strip()]
-    if not expressions and targets is None:
-        return [(pipeline, [], None) for pipeline in wanted]
-    chosen = []
-    missing = dict.fromkeys([*expressions, *(targets or ())])
-    for pipeline in wanted:
-        graph = pipeline.graph()
-        held = [expression for expression in expressions if _matches(graph.select, expression)]
-        aimed = [name for name in targets or () if name in graph.index]
-        for found in (*held, *aimed):
-            missing.pop(found, None)
-        if (held or not expressions) and (aimed or targets is None):
-            chosen.append((pipeline, held, aimed if targets is not None else None))
-    if missing:
-        raise ConfigError(_unmatched(wanted, list(missing), targets or ()))
-    if not chosen:
-        raise ConfigError([Problem("no pipeline holds both a selected node and a target.")])
-    return chosen
-
-
-def _matches(select: Callable[[list[str]], object], expression: str) -> bool:
-    try:
-        select([expression])
-    except ConfigError:
-        return False
-    return True
-
-
-def _unmatched(pipelines: Sequence[Pipeline], missing: Sequence[str], targets: Sequence[str]) -> Iterator[Problem]:
-    from odibi.structure import did_you_mean
-
-    nodes = [node for pipeline in pipelines for node in pipeline.model.nodes]
-    names = [node.name for node in nodes]
-    groups = [f"tag:{tag}" for node in nodes for tag in node.tags] + [f"layer:{it.layer}" for it in nodes if it.layer]
-    for each in missing:
-        kind = "target" if each in targets else "selection"
-        known = names if kind == "target" else [*names, *dict.fromkeys(groups)]
-        yield Problem(f"the {kind} '{each}' matches no node.", None, did_you_mean(each.strip("+"), known))
 
 
 @click.command()
@@ -172,7 +123,7 @@ def graph(
 
     from odibi.draw import FORMATS, Drawing, to_ascii
 
-    chosen = choose(load(project, env), pipelines, select, None)
+    chosen = load(project, env).choose(pipelines, select)
     drawings = [
         Drawing(pipeline.name, pipeline.plan(select=held).graph, pipeline.model.layer) for pipeline, held, _ in chosen
     ]

@@ -19,7 +19,6 @@ from odibi.cli.display import JsonLines, Lines, Output, seconds
 from odibi.cli.main import INTERRUPTED
 from odibi.cli.progress import Progress
 from odibi.cli.project import (
-    choose,
     load,
     plural,
     problems_as_data,
@@ -73,9 +72,9 @@ def run_project(project: str, given: Choices) -> int:
         OdibiError: nothing could be run; ``--json`` has told so already.
     """
     try:
-        loaded = _overridden(load(project, given.env), given.engine, given.on_error)
+        loaded = _overridden(load(project, given.env, given.engine), given.on_error)
         with _redacted(loaded):
-            chosen = choose(loaded, given.pipelines, given.select, given.targets or None)
+            chosen = loaded.choose(given.pipelines, given.select, given.targets or None)
             output = Output(loaded.redactor)
             if given.dry_run:
                 _print_plans(chosen, output, given.as_json)
@@ -92,15 +91,12 @@ def run_project(project: str, given: Choices) -> int:
         raise
 
 
-def _overridden(loaded: LoadedProject, engine: str | None, on_error: str | None) -> LoadedProject:
+def _overridden(loaded: LoadedProject, on_error: str | None) -> LoadedProject:
     """The project with what the command line says put on it."""
-    project = loaded.project
-    if engine is not None:
-        loaded.host.component("engine", engine)
-        project = attrs.evolve(project, engine=engine)
-    if on_error is not None:
-        pipelines = [attrs.evolve(pipeline, on_error=OnError(on_error)) for pipeline in project.pipelines]
-        project = attrs.evolve(project, pipelines=tuple(pipelines))
+    if on_error is None:
+        return loaded
+    pipelines = [attrs.evolve(pipeline, on_error=OnError(on_error)) for pipeline in loaded.project.pipelines]
+    project = attrs.evolve(loaded.project, pipelines=tuple(pipelines))
     return LoadedProject(project, host=loaded.host, redactor=loaded.redactor)
 
 
