@@ -11,8 +11,8 @@ from pathlib import Path
 import importlib_metadata
 import pytest
 
-from odibi import discovery
-from odibi.discovery import Found, discover, normal
+from odibi.host import discovery
+from odibi.host.discovery import Found, discover, normal
 
 
 def names(found: tuple[Found, ...]) -> list[str]:

@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from odibi.firewall import judge, quiet, words
+from odibi.host.firewall import judge, quiet, words
 
 
 def test_other_threads_print_as_always(capsys):

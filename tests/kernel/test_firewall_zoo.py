@@ -207,7 +207,7 @@ def test_the_interrupt_of_the_user_is_not_caught(zoo):
     zoo.add("odibi-interrupted", interrupted="raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         Host()
-    assert type(sys.stdout).__module__ != "odibi.firewall"
+    assert type(sys.stdout).__module__ != "odibi.host.firewall"
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_whatever_all_of_them_do_the_standard_streams_stay_clean(healthy):
 
 
 def test_a_slow_plugin_is_remarked_upon(healthy, monkeypatch):
-    monkeypatch.setattr("odibi.host.SLOW_LOAD", 0.0)
+    monkeypatch.setattr("odibi.host.host.SLOW_LOAD", 0.0)
     host = Host()
     info = next(info for info in host.plugins() if info.name == "healthy")
     assert info.status == "loaded"

@@ -10,11 +10,11 @@ import attrs
 import pytest
 
 from odibi import hookimpl, option
-from odibi.admission import Refused, check_api
 from odibi.contracts.executor import Outcome, State
 from odibi.errors import ComponentError, ComponentNotFound, OptionError, PluginBroken, PluginError
 from odibi.events import Event
 from odibi.host import Host
+from odibi.host.admission import Refused, check_api
 from odibi.model import Project
 
 

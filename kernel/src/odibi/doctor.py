@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from odibi import discovery
 from odibi.errors import ConfigError, OdibiError
-from odibi.firewall import words
+from odibi.host import discovery
+from odibi.host.firewall import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

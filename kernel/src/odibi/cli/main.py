@@ -74,7 +74,7 @@ def _run(arguments: list[str]) -> int:
 def _report(error: Exception, traceback: bool) -> int:
     """Say what went wrong, without secrets; returns the exit code."""
     from odibi.errors import ConfigError, OdibiError
-    from odibi.firewall import words
+    from odibi.host.firewall import words
 
     redactor = redactor_of_environment()
     if isinstance(error, ConfigError):

@@ -12,7 +12,7 @@ from odibi.cli.main import notes_of
 from odibi.contracts.executor import Outcome, State
 from odibi.draw import place_of
 from odibi.errors import OdibiError
-from odibi.firewall import words
+from odibi.host.firewall import words
 from odibi.run.resources import Resources
 
 if TYPE_CHECKING:

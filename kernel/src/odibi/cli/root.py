@@ -65,7 +65,7 @@ def _load_of_plugin(name: str, target: str) -> click.Command:
         raise
     except BaseException as error:
         from odibi.errors import PluginBroken
-        from odibi.firewall import words
+        from odibi.host.firewall import words
 
         what = f"a plugin offers it, but {target!r} cannot be loaded: {words(error, place=True)}."
         remedy = "Update the plugin, or tell its authors; odibi plugins names it."

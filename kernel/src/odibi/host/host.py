@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pluggy
 
-from odibi import discovery, hookspecs
-from odibi.admission import COLLECTED, Refused, check_api, check_hook, collect, forgotten_marks, nearest
-from odibi.discovery import normal
+from odibi import hookspecs
 from odibi.errors import ComponentError, ComponentNotFound, OdibiError, PluginBroken, PluginConflict, PluginError
-from odibi.firewall import Verdict, judge, quiet, update, words
-from odibi.packages import package_of
-from odibi.selection import Candidate, select
+from odibi.host import discovery
+from odibi.host.admission import COLLECTED, Refused, check_api, check_hook, collect, forgotten_marks, nearest
+from odibi.host.discovery import normal
+from odibi.host.firewall import Verdict, judge, quiet, update, words
+from odibi.host.packages import package_of
+from odibi.host.selection import Candidate, select
 
 if TYPE_CHECKING:
     from collections.abc import Generator

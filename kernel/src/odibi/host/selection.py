@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from odibi import __version__
-from odibi.discovery import Found, normal
-from odibi.firewall import Verdict
+from odibi.host.discovery import Found, normal
+from odibi.host.firewall import Verdict
 
 KERNEL = Found("kernel", "odibi.builtin", "odibi-kernel", __version__)
 

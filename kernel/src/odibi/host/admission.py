@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from inspect import getattr_static
 
 from odibi import API_VERSION, hookspecs
-from odibi.firewall import Verdict, update, words
+from odibi.host.firewall import Verdict, update, words
 
 COLLECTED = {hook: family for family, hook in hookspecs.REGISTERING.items()} | {"odibi_commands": "command"}
 """The hooks that return ``{name: "module:attribute"}``, and the family they register."""
