@@ -146,7 +146,10 @@ def test_a_named_index_becomes_columns_and_another_does_not(pandas_engine: Panda
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "more than one column called 'a'"),
         (pd.DataFrame({"1": [1], 1: [2]}), "more than one column called '1'"),
         (pd.DataFrame({"a": [1]}, index=pd.Index([1], name="a")), "more than one column called 'a'"),
-        (pd.DataFrame({"ok": [1, 2], "mixed": [1, "a"]}, dtype=object), "column 'mixed' holds values of the types int, str"),
+        (
+            pd.DataFrame({"ok": [1, 2], "mixed": [1, "a"]}, dtype=object),
+            "column 'mixed' holds values of the types int, str",
+        ),
         (pd.DataFrame({"object": [object()]}), "column 'object' holds values of the type object"),
         (pd.DataFrame({("a", "b"): [1]}), "more than one level"),
         (pd.DataFrame({"big": [2**70]}, dtype=object), "column 'big' holds values of the type int"),
@@ -223,13 +226,23 @@ def test_sample_is_plain(pandas_engine: PandasEngine) -> None:
 
 
 def test_sample_of_other_columns(pandas_engine: PandasEngine) -> None:
-    frame = pd.DataFrame({"n": np.array([1.5, np.nan]), "t": pd.to_datetime(["2013-01-01", None]), "o": [object(), {1}]})
+    frame = pd.DataFrame(
+        {"n": np.array([1.5, np.nan]), "t": pd.to_datetime(["2013-01-01", None]), "o": [object(), {1}]}
+    )
     first, second = pandas_engine.sample(frame, 2)
-    assert (first["n"], first["t"], second["n"], second["t"], second["o"]) == (1.5, "2013-01-01T00:00:00", None, None, [1])
+    assert (first["n"], first["t"], second["n"], second["t"], second["o"]) == (
+        1.5,
+        "2013-01-01T00:00:00",
+        None,
+        None,
+        [1],
+    )
     assert pandas_engine.sample(frame, 0) == []
 
 
 def test_sample_of_dates_that_python_does_not_know(pandas_engine: PandasEngine) -> None:
-    far = pa.table({"t": pa.array([10**18, -(10**18)], pa.timestamp("s")), "d": pa.array([10**9, -(10**9)], pa.date32())})
+    far = pa.table(
+        {"t": pa.array([10**18, -(10**18)], pa.timestamp("s")), "d": pa.array([10**9, -(10**9)], pa.date32())}
+    )
     sample = pandas_engine.sample(pandas_engine.from_arrow(far), 2)
     assert json.dumps(sample)

@@ -18,9 +18,7 @@ from odibi_pandas.engine import PandasEngine
 
 @pytest.fixture
 def frame(pandas_engine: PandasEngine) -> Any:
-    return pandas_engine.from_arrow(
-        pa.table({"id": [1, 2, 3], "name": ["a", "b", None], "amount": [1.5, None, 3.0]})
-    )
+    return pandas_engine.from_arrow(pa.table({"id": [1, 2, 3], "name": ["a", "b", None], "amount": [1.5, None, 3.0]}))
 
 
 def rows(engine: PandasEngine, query: str, frames: dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -152,7 +150,10 @@ def test_only_queries_are_run(pandas_engine: PandasEngine, frame: Any, query: st
         ("SELEC 1", 'line 1: syntax error at or near "SELEC"'),
         ("SELECT *\nFROM df\nWHERE", "line 3: syntax error"),
         ("SELECT * FROM orderz", "no input called 'orderz'. Did you mean 'Orders'? The inputs are: df, Orders."),
-        ("SELECT * FROM nowhere", "no input called 'nowhere'. The inputs are: df, Orders. Add it to the node's depends_on."),
+        (
+            "SELECT * FROM nowhere",
+            "no input called 'nowhere'. The inputs are: df, Orders. Add it to the node's depends_on.",
+        ),
         ("SELECT amout FROM df", "no column 'amout'. Did you mean 'amount'? The columns are: id, name, amount."),
         ("SELECT d.amout FROM df d", "no column 'amout'. Did you mean 'amount'?"),
         ("SELECT x.id FROM df", "nothing in the query's FROM is called 'x'"),
@@ -256,7 +257,9 @@ def test_frames_with_an_index(pandas_engine: PandasEngine) -> None:
 
 def test_the_order_of_rows_is_the_same_each_time(pandas_engine: PandasEngine) -> None:
     count = 300_000
-    frame = pandas_engine.from_arrow(pa.table({"k": [i * 7919 % 5003 for i in range(count)], "x": [i / 3 for i in range(count)]}))
+    frame = pandas_engine.from_arrow(
+        pa.table({"k": [i * 7919 % 5003 for i in range(count)], "x": [i / 3 for i in range(count)]})
+    )
     first = pandas_engine.sql("SELECT k, sum(x) AS s FROM df GROUP BY k", {"df": frame})
     with ThreadPoolExecutor(4) as pool:
         query = "SELECT k, sum(x) AS s FROM df GROUP BY k"

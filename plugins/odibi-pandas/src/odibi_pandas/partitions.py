@@ -57,11 +57,6 @@ def _text(value: Any, name: str) -> str:
         return NULL
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (bytes, list, dict)):
-        raise DataError(
-            f"column {name!r} cannot be a folder: its values are of the type {type(value).__name__}",
-            remedy="Partition by columns of numbers, texts, dates or truth values.",
-        )
     text = str(value)
     if text == NULL:
         raise DataError(
@@ -78,6 +73,12 @@ def combinations(table: pa.Table, names: Sequence[str]) -> list[tuple[str, pa.Ta
 
     codes: Any = None
     for name in names:
+        kind = table.schema.field(name).type
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            raise DataError(
+                f"column {name!r} cannot name folders: it is {kind}",
+                remedy="Partition by columns of numbers, texts, dates or truth values.",
+            )
         encoded = table.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
         if isinstance(encoded, pa.ChunkedArray):
             encoded = encoded.combine_chunks()

@@ -175,7 +175,9 @@ class _Reader:
 
     def _wanted(self, file: BinaryIO, part: Part) -> Sequence[str] | None:
         """The columns to ask a part for; with ``union_by_name`` one that lacks some is asked for what it has."""
-        if self._columns is None or not self._format.union_by_name:
+        if not self._columns:
+            return None  # no column of the file at all: something must still tell how many rows there are
+        if not self._format.union_by_name:
             return self._columns
         schema = self._format.peek(file, name=self.name(part), columns=None)
         file.seek(0)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
+import re
 from typing import TYPE_CHECKING, BinaryIO
 
 import attrs
 
 from odibi.errors import DataError
-from odibi_pandas.formats.csv_head import dialect, read_head
+from odibi_pandas.formats.csv_head import Head, dialect, is_closed, open_quote, read_head
 from odibi_pandas.formats.texts import RawText, Utf8Stream, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from odibi_pandas.formats.csv import CsvFormat
+
+
+_LONG = 1 << 16
 
 
 @attrs.frozen
@@ -55,20 +59,27 @@ def line_of_row(format_: CsvFormat, file: BinaryIO, encoding: str, name: str, ro
 
 
 class _Lines:
-    """Feeds :mod:`csv` and knows where a row began."""
+    """Feeds :mod:`csv` and knows where a row began.
 
-    def __init__(self, source: Iterator[bytes], comment: str | None, skip: int) -> None:
+    csv refuses fields of more than 128 KiB, so that the insides of long lines, and of rows that go over several lines,
+    are cut short; nothing that gives a row its shape is lost.
+    """
+
+    def __init__(self, source: Iterator[bytes], format_: CsvFormat, head: Head) -> None:
         self._source = source
-        self._comment = comment
+        self._comment = format_.comment
+        shaping = re.escape(f"{head.delimiter}{format_.quotechar or ''}{format_.escapechar or ''}\r\n")
+        self._inside = re.compile(f"[^{shaping}]{{2,}}")
         self.last = 0
         self.first = 0
         self.held: list[str] = []
         self.nul = 0
-        for _ in range(skip):
+        for _ in range(head.lines):
             if next(source, None) is not None:
                 self.last += 1
 
     def begin(self) -> None:
+        """Expect a new row."""
         self.first = 0
         self.held = []
 
@@ -82,6 +93,8 @@ class _Lines:
             text = line.decode("utf-8", "replace")
             if self._comment is None or not text.startswith(self._comment):
                 break
+        if self.first or len(text) > _LONG:
+            text = self._inside.sub("x", text)
         self.first = self.first or self.last
         self.held.append(text)
         if b"\0" in line:
@@ -92,7 +105,7 @@ class _Lines:
 def _rows(format_: CsvFormat, file: BinaryIO, encoding: str, name: str) -> Iterator[tuple[int, Fault | None]]:
     """The line of each row, and what is wrong with it."""
     head = read_head(format_, Utf8Stream(RawText(file, encoding, name, "CSV")), name)
-    source = _Lines(lines(Utf8Stream(RawText(file, encoding, name, "CSV"))), format_.comment, head.lines)
+    source = _Lines(lines(Utf8Stream(RawText(file, encoding, name, "CSV"))), format_, head)
     arguments = dialect(format_, head.delimiter)
     reader = csv.reader(source, **arguments)  # type: ignore[arg-type]
     expected = len(head.names)
@@ -117,23 +130,20 @@ def _rows(format_: CsvFormat, file: BinaryIO, encoding: str, name: str) -> Itera
             return
         if not row and expected > 1:
             continue
-        if len(source.held) > 1 or (row and row[-1].endswith(("\n", "\r"))):
-            try:
-                list(csv.reader(source.held, strict=True, **arguments))  # type: ignore[arg-type]
-            except csv.Error as error:
-                if "unexpected end" in str(error):
-                    yield source.first, _unclosed(source.first)
-                    return
+        if _may_be_open(source.held, format_.quotechar) and not is_closed(source.held, arguments):
+            yield source.first, _unclosed(source.first)
+            return
         width = max(len(row), 1)
         yield source.first, None if width == expected else _ragged(source.first, expected, width)
 
 
+def _may_be_open(held: list[str], quote: str | None) -> bool:
+    return quote is not None and (len(held) > 1 or bool(held and held[0].count(quote) % 2))
+
+
 def _unclosed(line: int) -> Fault:
-    return Fault(
-        line,
-        "a quote that is opened in this line is never closed",
-        "Close it, or set quotechar to another character (or null) if quotes have no meaning in this file.",
-    )
+    error = open_quote("")
+    return Fault(line, error.what, error.remedy)
 
 
 def _ragged(line: int, expected: int, found: int) -> Fault:

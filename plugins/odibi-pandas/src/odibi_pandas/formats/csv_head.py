@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from odibi.errors import DataError
 from odibi_pandas.formats.csv import default_delimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from odibi_pandas.formats.csv import CsvFormat
     from odibi_pandas.formats.texts import Utf8Stream
@@ -82,13 +83,24 @@ def _head(format_: CsvFormat, raw: list[bytes], name: str, *, whole: bool) -> He
             return None
         first, begin, before = row, end, begin
         at -= 1
+        if not closed:
+            raise open_quote(f"{name}:{before + 1}")
     if at >= 0:
         return _without_rows(format_, name, delimiter, lines) if whole else None
-    where = f"{name}:{before + 1}"
+    where = f"{name}:{begin}"
     names = _names(format_, first, has_header, where)
     if len(names) == 1 and format_.delimiter is None:
         _suspect(records, where)
     return Head(names, delimiter, begin if has_header else before)
+
+
+def open_quote(where: str) -> DataError:
+    """The error of a quote that swallows the rest of the file."""
+    return DataError(
+        "a quote that is opened in this line is never closed",
+        where=where,
+        remedy="Close it, or set quotechar to another character (or null) if quotes have no meaning in this file.",
+    )
 
 
 def _without_rows(format_: CsvFormat, name: str, delimiter: str, lines: list[str]) -> Head:
@@ -120,13 +132,22 @@ class _Records:
                 if comment is None or not line.startswith(comment):
                     yield line
 
-        for row in csv.reader(feed(), **dialect(self._format, delimiter)):  # type: ignore[arg-type]
+        arguments = dialect(self._format, delimiter)
+        begin = at
+        for row in csv.reader(feed(), **arguments):  # type: ignore[arg-type]
             if row:
-                yield row, at < len(self._lines) or not _open(row), at
+                # A row that ends before the lines do is closed; whether the last one is, csv says when it is strict.
+                yield row, at < len(self._lines) or is_closed(self._lines[begin:], arguments), at
+            begin = at
 
 
-def _open(row: list[str]) -> bool:
-    return bool(row) and row[-1].endswith(("\n", "\r"))
+def is_closed(lines: list[str], arguments: Mapping[str, object]) -> bool:
+    """Whether no quote is open at the end of ``lines``."""
+    try:
+        list(csv.reader(lines, strict=True, **arguments))  # type: ignore[arg-type]
+    except csv.Error as error:
+        return "unexpected end" not in str(error)
+    return True
 
 
 def _sniffed(records: _Records) -> str:
@@ -169,7 +190,7 @@ def _names(format_: CsvFormat, first: list[str], has_header: bool, where: str) -
     else:
         names = [""] * len(first)
     names = [text or f"column_{at}" for at, text in enumerate(names)]
-    twice = [text for text in dict.fromkeys(names) if names.count(text) > 1]
+    twice = [text for text, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(
             f"more than one column is called {', '.join(map(repr, twice))}",

@@ -6,12 +6,15 @@ import io
 import logging
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import attrs
+
 from odibi.errors import DataError
 from odibi_pandas.formats.base import chosen, first_line
 from odibi_pandas.formats.csv import BAD_LINE
 from odibi_pandas.formats.csv_faults import faults, line_of_row
 from odibi_pandas.formats.csv_head import Head, known, read_head
 from odibi_pandas.formats.texts import RawText, Utf8Stream, lines, undecodable
+from odibi_pandas.inference import Rules
 from odibi_pandas.texts import Unfit, as_type, type_of
 
 if TYPE_CHECKING:
@@ -223,24 +226,29 @@ class _Reading:
     def _finished(self, table: pa.Table, typed: dict[str, pa.DataType], begin: int) -> pa.Table:
         """``table`` with the types that the user asked for; its first row is row ``begin`` of the file."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
-        rules = self._format.rules() or attrs_rules(self._format)
-        for at, column in enumerate(table.column_names):
-            values = table.column(at)
-            if self._format.trim:
-                values = pc.utf8_trim_whitespace(values)
-                values = pc.if_else(pc.equal(values, ""), pa.scalar(None, values.type), values)
-            if column in typed:
-                dated = not isinstance(self._format.dates, bool) and column in self._format.dates
-                try:
-                    values = as_type(values, typed[column], rules, self._format.date_format if dated else None)
-                except Unfit as unfit:
-                    raise self._unfit(column, typed[column], begin + unfit.row) from unfit
-            table = table.set_column(at, column, values)
+        if typed or self._format.trim:
+            columns = [self._column(it, table.column(it), typed.get(it), begin) for it in table.column_names]
+            table = pa.table(columns, names=table.column_names)
         if self._format.on_bad_lines == "collect":
             table = table.append_column(BAD_LINE, pa.nulls(table.num_rows, pa.string()))
         return table
+
+    def _column(self, name: str, values: pa.ChunkedArray, kind: pa.DataType | None, begin: int) -> pa.ChunkedArray:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self._format.trim:
+            values = pc.utf8_trim_whitespace(values)
+            values = pc.if_else(pc.equal(values, ""), pa.scalar(None, values.type), values)
+        if kind is None:
+            return values
+        dated = not isinstance(self._format.dates, bool) and name in self._format.dates
+        rules = attrs.evolve(self._format, infer_types=True).rules() or Rules()
+        try:
+            return as_type(values, kind, rules, self._format.date_format if dated else None)
+        except Unfit as unfit:
+            raise self._unfit(name, kind, begin + unfit.row) from unfit
 
     def _types(self, head: Head, wanted: list[str]) -> dict[str, pa.DataType]:
         """The types that the user asked for."""
@@ -314,13 +322,6 @@ class _Rejoined(io.RawIOBase):
             self._start = b""
             return data
         return self._rest.read(size)
-
-
-def attrs_rules(format_: CsvFormat) -> Any:
-    """How values are written where their types are given."""
-    import attrs
-
-    return attrs.evolve(format_, infer_types=True).rules()
 
 
 def _ends_in_line_end(table: pa.Table | None) -> bool:

@@ -44,7 +44,7 @@ class ExcelFormat(FileFormat):
     A column of numbers, truth values, dates or moments has that type; numbers that are all whole are integers, and
     moments that are all at midnight are dates, as Excel does not tell them apart. A column that mixes them is text.
     Empty cells are null, rows without any value are left out at the end, and errors such as ``#DIV/0!`` are null. What
-    is written loses parts of a second, and the difference between an empty text and null; moments with a zone are texts.
+    is written loses parts of a second and the difference between an empty text and null; a moment with a zone is text.
     """
 
     extensions: ClassVar[tuple[str, ...]] = (".xlsx", ".xlsm")

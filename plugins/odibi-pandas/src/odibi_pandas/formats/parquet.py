@@ -75,9 +75,7 @@ class ParquetFormat(FileFormat):
         """One file of row groups."""
         from pyarrow import parquet
 
-        with parquet.ParquetWriter(
-            file, schema, compression=self.compression, write_page_checksum=True
-        ) as writer:
+        with parquet.ParquetWriter(file, schema, compression=self.compression, write_page_checksum=True) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=self.row_group_size)
 
