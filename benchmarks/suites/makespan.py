@@ -20,9 +20,11 @@ SHORTEST, LONGEST = 0.001, 0.020  # seconds
 def measure(settings: Settings) -> Report:
     """Sleeping nodes on a layered graph, a comb, a long chain written after many leaves, and bursts."""
     if settings.quick:
+        names = NAMES[:5]
         graphs = [layered(60), bursts(2, 12)]
         limits = Limits(build=5, run=5, budget=0.1, rounds=(1, 1))
     else:
+        names = NAMES
         graphs = [layered(800), comb(60, 8), late_chain(60, 420), bursts(10, 24)]
         limits = Limits(build=30, run=20, budget=6, rounds=(5, 3))
     table = Table(
@@ -31,7 +33,7 @@ def measure(settings: Settings) -> Report:
     )
     report = Report("makespan", [table])
     columns: list[dict[str, str]] = []
-    with Crew(NAMES, limits, settings.pythons) as crew:
+    with Crew(names, limits, settings.pythons) as crew:
         for name, distribution in crew.absent.items():
             table.note(f"{name} is left out: '{distribution}' is not installed")
         for graph in graphs:
@@ -71,7 +73,7 @@ def _column(crew: Crew, shape: Shape, report: Report) -> dict[str, str]:
         "ideal, by nodes": number(simulate(shape, seconds, WORKERS, hops) / bound),
         "ideal, first in first out": number(simulate(shape, seconds, WORKERS, None) / bound),
     }
-    for name in NAMES:
+    for name in crew.names:
         samples = found.get(name)
         cells[name] = NOTHING
         if isinstance(samples, Samples):

@@ -36,7 +36,7 @@ def commands() -> dict[str, Sequence[str]]:
 
 def measure(settings: Settings) -> Report:
     """Every command in turns."""
-    rounds = 3 if settings.quick else 15
+    rounds = 2 if settings.quick else 15
     table = Table("startup: CPU time, ms", ["command", "median", "minimum", "over bare Python", "over 'import click'"])
     report = Report("startup", [table])
     times: dict[str, list[float]] = {}
