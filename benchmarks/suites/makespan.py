@@ -12,7 +12,7 @@ from benchmarks.figures import NOTHING, Report, Samples, Table, number
 from benchmarks.settings import Settings, progress
 from benchmarks.shapes import Shape, bursts, comb, late_chain, layered, lower_bound, ragged, simulate
 
-NAMES = ("odibi events", "pool", "levels", "dask", "pipefunc eager", "pipefunc", "hamilton", "kedro")
+NAMES: tuple[str, ...] = ("odibi events", "pool", "levels", "dask", "pipefunc eager", "pipefunc", "hamilton", "kedro")
 WORKERS = 8
 SHORTEST, LONGEST = 0.001, 0.020  # seconds
 
