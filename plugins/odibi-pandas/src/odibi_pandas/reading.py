@@ -109,9 +109,9 @@ class _Reader:
             column: partitions.type_of({part.partition[column] for part in self.parts})
             for column in self.parts[0].partition
         }
-        wanted = source.columns
+        wanted = source.columns if source.columns is not None else self._format.columns
+        self._wanted_all = wanted
         self._columns = None if wanted is None else [it for it in wanted if it not in self._partitions]
-        self._names: Sequence[str] | None = None
 
     def name(self, part: Part) -> str:
         """What to call a part in an error."""
@@ -169,9 +169,9 @@ class _Reader:
 
     def ordered(self, table: pa.Table) -> pa.Table:
         """The wanted columns in the wanted order."""
-        if self._source.columns is None:
+        if self._wanted_all is None:
             return table
-        return table.select(chosen(table.column_names, self._source.columns, str(self._source)))
+        return table.select(chosen(table.column_names, self._wanted_all, str(self._source)))
 
     def _wanted(self, file: BinaryIO, part: Part) -> Sequence[str] | None:
         """The columns to ask a part for; with ``union_by_name`` one that lacks some is asked for what it has."""

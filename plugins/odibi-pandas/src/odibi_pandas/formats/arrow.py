@@ -69,6 +69,8 @@ class ArrowFormat(FileFormat):
             yield schema.empty_table()
             batches = (source.get_batch(at) for at in range(source.num_record_batches)) if is_file else source
             for batch in batches:
+                # Arrow trusts what it reads: a damaged offset would take the whole process down later on.
+                batch.validate(full=True)
                 yield pa.Table.from_batches([batch]).select(wanted).replace_schema_metadata(None)
 
     def _feather_1(self, file: BinaryIO, name: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from odibi_pandas.inference import Rules
 
 
+def _no_index(_: Any, __: Any, value: bool) -> None:
+    if value:
+        raise ValueError("an index is not written; name it, and it becomes a column")
+
+
 @attrs.frozen
 class FileFormat:
     """One object, one table. A subclass says how to load and dump it; the rest follows."""
@@ -26,6 +31,9 @@ class FileFormat:
     title: ClassVar[str] = ""
     """What people call the format."""
 
+    columns: tuple[str, ...] | None = option(
+        None, help="Read these columns alone, in this order.", aliases=("usecols",), only="read"
+    )
     union_by_name: bool = option(
         False,
         help="Read parts that have different columns as one: a column that a part lacks is null there.",
@@ -33,6 +41,10 @@ class FileFormat:
     )
     partition_columns: bool = option(
         True, help="Make columns of folders such as year=2013.", only="read", aliases=("hive_partitioning",)
+    )
+
+    index: bool = option(
+        False, help="Always false: an index with a name becomes a column.", only="write", validator=_no_index
     )
 
     # --- what a subclass gives ----------------------------------------------------------------------------------------
@@ -76,7 +88,7 @@ class FileFormat:
         from odibi_pandas.frames import from_table
         from odibi_pandas.survey import Survey
 
-        table = self.load(file, name=name, columns=columns)
+        table = self.load(file, name=name, columns=columns if columns is not None else self.columns)
         survey = Survey(self)
         survey.add(table, name)
         return from_table(survey.layout().settle(table, name))
@@ -88,6 +100,7 @@ class FileFormat:
         from odibi_pandas.frames import from_table
         from odibi_pandas.survey import Survey
 
+        columns = columns if columns is not None else self.columns
         survey = Survey(self)
         schema = self.peek(file, name=name, columns=columns)
         if schema is not None:

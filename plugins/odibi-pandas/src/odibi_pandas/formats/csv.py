@@ -51,11 +51,6 @@ def not_negative(_: Any, __: Any, value: int | None) -> None:
         raise ValueError("must not be negative")
 
 
-def _no_index(_: Any, __: Any, value: bool) -> None:
-    if value:
-        raise ValueError("an index is not written; name it, and it becomes a column")
-
-
 def _header(value: Any) -> Any:
     return {"infer": True, None: False}.get(value, value)
 
@@ -95,7 +90,6 @@ class CsvFormat(FileFormat):
     column_names: tuple[str, ...] | None = option(
         None, help="Names of the columns, in place of those in the file.", aliases=("names",), only="read"
     )
-    columns: tuple[str, ...] | None = option(None, help="Read these columns alone.", aliases=("usecols",), only="read")
     max_rows: int | None = option(
         None, help="Read no more rows than this.", aliases=("nrows",), only="read", validator=not_negative
     )
@@ -166,7 +160,6 @@ class CsvFormat(FileFormat):
     compression: Literal["auto", "none", "gzip", "bz2", "zstd"] = option(
         "auto", help="Of what is written; auto goes by the name. Reading finds it by itself.", only="write"
     )
-    index: bool = option(False, help="Always false.", only="write", validator=_no_index)
 
     def load(self, file: BinaryIO, *, name: str, columns: Sequence[str] | None) -> pa.Table:
         """All rows; columns without a given type as texts."""

@@ -108,7 +108,7 @@ class _Reading:
         self._file = file
         self._encoding = encoding
         self._name = name
-        self._columns = columns if columns is not None else format_.columns
+        self._columns = columns
         self._bad: list[str] = []
         self._bad_count = 0
 
@@ -163,7 +163,7 @@ class _Reading:
             if self._format.max_rows is not None and seen >= self._format.max_rows:
                 self._report()
                 return
-        if watched.quotes % 2 or _ends_in_line_end(last):
+        if watched.nul or watched.quotes % 2 or _ends_in_line_end(last):
             self._explain(ragged=False)
         self._report()
         if self._format.on_bad_lines == "collect" and self._bad:

@@ -32,11 +32,6 @@ def _header(value: Any) -> Any:
     return {"infer": True, None: False}.get(value, value)
 
 
-def _no_index(_: Any, __: Any, value: bool) -> None:
-    if value:
-        raise ValueError("an index is not written; name it, and it becomes a column")
-
-
 @attrs.frozen
 class ExcelFormat(FileFormat):
     """One sheet of an ``.xlsx`` or ``.xlsm`` workbook; formulas are read as the values that Excel last saved.
@@ -56,7 +51,6 @@ class ExcelFormat(FileFormat):
         help="Whether the first row has the names, or the number of the row that has them, from 0.",
         converter=_header,
     )
-    columns: tuple[str, ...] | None = option(None, help="Read these columns alone.", aliases=("usecols",), only="read")
     skip_rows: int = option(
         0, help="Rows to leave out before the header.", aliases=("skiprows",), only="read", validator=_not_negative
     )
@@ -67,14 +61,13 @@ class ExcelFormat(FileFormat):
         aliases=("dtype", "types"),
         only="read",
     )
-    index: bool = option(False, help="Always false.", only="write", validator=_no_index)
 
     def load(self, file: BinaryIO, *, name: str, columns: Sequence[str] | None) -> pa.Table:
         """All rows."""
         import pyarrow as pa
 
         names, rows, first = self._cells(file, name)
-        wanted = chosen(names, columns if columns is not None else self.columns, name)
+        wanted = chosen(names, columns, name)
         values = list(zip(*rows, strict=True)) if rows else [() for _ in names]
         arrays = []
         for column in wanted:

@@ -24,11 +24,6 @@ def _records(_: Any, __: Any, value: str | None) -> None:
         raise ValueError("only 'records' is read and written: objects with the columns' names as keys")
 
 
-def _no_index(_: Any, __: Any, value: bool) -> None:
-    if value:
-        raise ValueError("an index is not written; name it, and it becomes a column")
-
-
 @attrs.frozen
 class JsonFormat(FileFormat):
     """Objects, one a row: in an array, one a line, or one after another; which of them is found by itself.
@@ -50,7 +45,6 @@ class JsonFormat(FileFormat):
         only="write",
     )
     orient: str | None = option(None, help="Only 'records', the default.", validator=_records)
-    columns: tuple[str, ...] | None = option(None, help="Read these columns alone.", only="read")
     max_rows: int | None = option(
         None, help="Read no more rows than this.", aliases=("nrows",), only="read", validator=not_negative
     )
@@ -67,7 +61,6 @@ class JsonFormat(FileFormat):
     compression: Literal["auto", "none", "gzip", "bz2", "zstd"] = option(
         "auto", help="Of what is written; auto goes by the name. Reading finds it by itself.", only="write"
     )
-    index: bool = option(False, help="Always false.", only="write", validator=_no_index)
 
     def load(self, file: BinaryIO, *, name: str, columns: Sequence[str] | None) -> pa.Table:
         """All rows; dates as texts."""

@@ -27,6 +27,9 @@ _EXACT = 2.0**53
 _ROW = re.compile(r"\.? in row \d+$")
 """pyarrow counts the rows of a block, which tells nobody anything."""
 
+_BARE_NULL = re.compile(rb"(?:^|[}\n])\s*null")
+"""May be a null in the place of an object."""
+
 _WORDS = {bool: "a truth value", int: "a number", float: "a number", str: "a text", list: "a list", dict: "an object"}
 
 
@@ -63,7 +66,7 @@ class _Reading:
         self._format = format_
         self._file = file
         self._name = name
-        self._columns = columns if columns is not None else format_.columns
+        self._columns = columns
 
     def tables(self, *, streaming: bool) -> Iterator[pa.Table]:
         left = self._format.max_rows
@@ -197,6 +200,9 @@ class _Reading:
         if not data.strip():
             return pa.table({})
         data.decode()  # pyarrow takes bytes that are not UTF-8 for text
+        if first is not None and _BARE_NULL.search(data):
+            # pyarrow makes a row of nulls of it, or crashes.
+            self._explain(data, first)
         if self._format.dtypes:
             return self._by_python(data, first)
         try:

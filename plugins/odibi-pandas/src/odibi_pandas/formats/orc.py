@@ -62,6 +62,7 @@ class OrcFormat(FileFormat):
             yield pa.schema([source.schema.field(column) for column in wanted]).empty_table()
             for at in range(source.nstripes):
                 batch = source.read_stripe(at, columns=wanted)
+                batch.validate(full=True)
                 yield pa.Table.from_batches([batch]).select(wanted).replace_schema_metadata(None)
 
 

@@ -90,4 +90,5 @@ def _names(schema: pa.Schema) -> list[str]:
 
 
 def _plain(table: pa.Table) -> pa.Table:
+    table.validate(full=True)  # a text that is no UTF-8 would fail later on, in somebody else's hands
     return table.replace_schema_metadata(None)
