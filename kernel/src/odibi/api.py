@@ -171,12 +171,14 @@ class Pipeline:
             connections={key: _connection(key, value) for key, value in (connections or {}).items()},
         )
         self.model = model.Pipeline(name, tuple(map(_as_node, nodes)), **settings)
+        self._planned: tuple[tuple[Any, ...], Plan] | None = None
         self._loaded = LoadedProject(project, host=host)
 
     @classmethod
     def _of(cls, pipeline: model.Pipeline, loaded: LoadedProject) -> Pipeline:
         self = cls.__new__(cls)
         self.model = pipeline
+        self._planned = None
         self._loaded = loaded
         return self
 
@@ -218,7 +220,11 @@ class Pipeline:
         inputs: Iterable[str] = (),
     ) -> Plan:
         """What a run would do, and why; takes the same choices as :meth:`run`."""
-        return make_plan(self.model, select=select, targets=targets, given=list(inputs))
+        key = (self.model, tuple(select), None if targets is None else tuple(targets), tuple(inputs))
+        # A pipeline is often run again as it was; nothing in a plan is changed by running it.
+        if self._planned is None or self._planned[0][0] is not self.model or self._planned[0][1:] != key[1:]:
+            self._planned = (key, make_plan(self.model, select=key[1], targets=key[2], given=key[3]))
+        return self._planned[1]
 
     def run(
         self,

@@ -193,19 +193,31 @@ def build_graph(nodes: Iterable[Node], given: Iterable[str] = ()) -> Graph:
     """
     items = tuple(nodes)
     names = tuple(given)
-    problems = find_problems(items, names)
-    if problems:
+    graph = _tie(items, names)
+    if graph is None:
+        problems = find_problems(items, names)
         raise GraphError(Problem(f"node '{items[it.node].name}': {it.what}", None, it.remedy) for it in problems)
-    return _tie(items, names)
+    return graph
 
 
-def _tie(nodes: Sequence[Node], given: Sequence[str]) -> Graph:
+def _tie(nodes: Sequence[Node], given: Sequence[str]) -> Graph | None:
+    """The graph; ``None`` if something is wrong with it, which :func:`find_problems` then puts into words."""
     index = {name: len(nodes) + at for at, name in enumerate(given)}
     index.update((node.name, at) for at, node in enumerate(nodes))
+    if len(index) != len(nodes) + len(given) or "" in index:
+        return None
     none: tuple[int, ...] = ()
-    inputs = [tuple([index[name] for name in node.depends_on]) if node.depends_on else none for node in nodes]
+    try:
+        inputs = [tuple([index[name] for name in node.depends_on]) if node.depends_on else none for node in nodes]
+    except KeyError:
+        return None
+    if any(len(slots) > 1 and len(set(slots)) < len(slots) for slots in inputs):
+        return None
     successors = _successors(inputs)
-    return Graph(nodes, given, inputs, successors, _order(inputs, successors), index)
+    order = _order(inputs, successors)
+    if len(order) < len(nodes):  # a cycle, be it of one node
+        return None
+    return Graph(nodes, given, inputs, successors, order, index)
 
 
 def _successors(inputs: Sequence[tuple[int, ...]]) -> list[Sequence[int]]:
@@ -226,7 +238,7 @@ def _successors(inputs: Sequence[tuple[int, ...]]) -> list[Sequence[int]]:
 def _order(inputs: Sequence[tuple[int, ...]], successors: Sequence[Sequence[int]]) -> list[int]:
     """Kahn's order; shorter than ``inputs`` if there is a cycle."""
     count = len(inputs)
-    waiting = [len({slot for slot in slots if slot < count}) for slots in inputs]
+    waiting = [sum(slot < count for slot in set(slots)) if slots else 0 for slots in inputs]
     ready = deque(node for node, left in enumerate(waiting) if not left)
     order = []
     while ready:
@@ -323,4 +335,4 @@ def subgraph(graph: Graph, keep: set[int], given: Sequence[str]) -> Graph:
     """The part of a graph that lies in ``keep``; inputs outside it must be in ``given``."""
     if len(keep) == len(graph.nodes) and list(given) == list(graph.given):
         return graph
-    return _tie(tuple(graph.nodes[node] for node in sorted(keep)), tuple(given))
+    return build_graph((graph.nodes[node] for node in sorted(keep)), given)

@@ -68,7 +68,8 @@ def make_plan(
         GraphError: the nodes make no graph, a name is not known, or an input is missing.
     """
     # A name that a node makes can still be given: the node then does not run, and neither does what only it needs.
-    full = build_graph(pipeline.nodes, [name for name in given if all(node.name != name for node in pipeline.nodes)])
+    made = {node.name for node in pipeline.nodes} if given else ()
+    full = build_graph(pipeline.nodes, [name for name in given if name not in made])
     handed = {full.index[name] for name in given if full.index[name] < len(full)}
     chosen, reasons = _chosen(full, select, targets, handed)
     needed = _needed(full, chosen - handed, handed)
@@ -141,6 +142,6 @@ def _priority(graph: Graph) -> list[int]:
     """
     remaining = graph.remaining()
     turn = [0] * len(graph)
-    for place, node in enumerate(sorted(range(len(graph)), key=lambda node: -remaining[node])):
+    for place, node in enumerate(sorted(range(len(graph)), key=remaining.__getitem__, reverse=True)):
         turn[node] = place
     return turn

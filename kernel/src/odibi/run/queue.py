@@ -79,9 +79,13 @@ class WorkQueue:
         self._node_at = [0] * count
         for node, turn in enumerate(plan.priority):
             self._node_at[turn] = node
-        self._waiting = [sum(slot < count for slot in slots) for slots in graph.inputs]
-        self._readers = [len(graph.successors[node]) + (node in plan.keep) for node in range(count)]
-        self._ready = [plan.priority[node] for node in range(count) if not self._waiting[node]]
+        self._waiting = list(map(len, graph.inputs))
+        if graph.given:
+            self._waiting = [sum(slot < count for slot in slots) for slots in graph.inputs]
+        self._readers = list(map(len, graph.successors))
+        for node in plan.keep:
+            self._readers[node] += 1
+        self._ready = [turn for turn, waiting in zip(plan.priority, self._waiting, strict=True) if not waiting]
         heapify(self._ready)
         self._delayed: list[tuple[float, int, NodeTask]] = []
         self._first_start: dict[int, int] = {}
@@ -103,6 +107,9 @@ class WorkQueue:
         with self._lock:
             while True:
                 task = self._pop()
+                if task is not None and self._idle and self._ready:
+                    # Whoever is woken wakes the next: all come when there is work for all, and none for nothing.
+                    self._changed.notify()
                 if task is not None or not wait or self._over():
                     return task
                 self._idle += 1

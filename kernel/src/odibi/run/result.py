@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +50,7 @@ class RunResult:
 
     def counts(self) -> dict[str, int]:
         """How many nodes had each outcome; outcomes that none had are left out."""
-        counts: dict[str, int] = {}
-        for outcome in self.outcomes.values():
-            counts[outcome.state.value] = counts.get(outcome.state.value, 0) + 1
-        return counts
+        return {state.value: count for state, count in Counter(it.state for it in self.outcomes.values()).items()}
 
     def __getitem__(self, node: str) -> Any:
         """The value of a node.

@@ -18,7 +18,7 @@ from odibi.run.result import RunResult
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from odibi.contracts.executor import Executor, Work
+    from odibi.contracts.executor import Executor, Outcome, Work
     from odibi.contracts.observer import Observer
     from odibi.model import Pipeline
     from odibi.plan import Plan
@@ -121,28 +121,23 @@ class Run:
         return result
 
     def _result(self, duration: float) -> RunResult:
-        queue, graph = self._queue, self.plan.graph
-        outcomes = {node.name: outcome for node, outcome in zip(graph.nodes, queue.outcomes, strict=True) if outcome}
+        queue, nodes = self._queue, self.plan.graph.nodes
+        settled = cast("list[Outcome]", queue.outcomes)
+        outcomes = {outcome.node: outcome for outcome in settled}
         values = {
-            graph.nodes[node].name: self._executor.fetch(queue.values[node])
+            nodes[node].name: self._executor.fetch(queue.values[node])
             for node in sorted(self.plan.keep)
-            if outcomes[graph.nodes[node].name].state.good
+            if settled[node].state.good
         }
-        ignored = frozenset(
-            node.name
-            for node, on_error in zip(graph.nodes, self._on_error, strict=True)
-            if on_error is OnError.IGNORE and outcomes[node.name].state is State.FAILED
-        )
-        return RunResult(
-            self.run_id, self._pipeline.name, self._state(outcomes, ignored), outcomes, values, duration, ignored
-        )
-
-    def _state(self, outcomes: Mapping[str, Any], ignored: frozenset[str]) -> str:
-        if any(outcome.state is State.FAILED and name not in ignored for name, outcome in outcomes.items()):
-            return "failed"
-        if any(outcome.state is State.CANCELLED for outcome in outcomes.values()):
-            return "cancelled"
-        return "succeeded"
+        failed = [node for node, outcome in enumerate(settled) if outcome.state is State.FAILED]
+        ignored = frozenset(nodes[node].name for node in failed if self._on_error[node] is OnError.IGNORE)
+        if len(failed) > len(ignored):
+            state = "failed"
+        elif any(outcome.state is State.CANCELLED for outcome in settled):
+            state = "cancelled"
+        else:
+            state = "succeeded"
+        return RunResult(self.run_id, self._pipeline.name, state, outcomes, values, duration, ignored)
 
     def _tell_started(self, begin: int) -> None:
         if self._queue.emit is not None:
