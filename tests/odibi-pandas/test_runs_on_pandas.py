@@ -153,7 +153,10 @@ def test_all_three_kinds_of_steps_follow_one_another(host: Host) -> None:
     [
         (odibi.Function(lambda current: None), "returned nothing"),
         (odibi.Function(lambda current: 7), "is a builtins.int, not a table"),
-        (odibi.Function(lambda current: {}["k"]), "node 'bad', step 1 (function '<lambda>'): it failed at test_runs_on_pandas.py"),
+        (
+            odibi.Function(lambda current: {}["k"]),
+            "node 'bad', step 1 (function '<lambda>'): it failed at test_runs_on_pandas.py",
+        ),
         (odibi.Function(lambda current, nope: current), "missing 1 required positional argument: 'nope'"),
         (odibi.Sql("SELEC 1"), "SELEC"),
     ],
