@@ -173,6 +173,14 @@ def test_as_many_nodes_run_at_once_as_there_are_workers(pipeline: Make) -> None:
     assert pipeline(*nodes).run(workers=4).ok
 
 
+def test_all_idle_workers_come_back_when_there_is_work_for_all(pipeline: Make) -> None:
+    first, second = threading.Barrier(4), threading.Barrier(4)
+    before = [odibi.Node(f"a{at}", function=lambda: first.wait(LONG)) for at in range(4)]
+    middle = odibi.Node("middle", depends_on=tuple(node.name for node in before), function=lambda *_: None)
+    after = [odibi.Node(f"b{at}", depends_on=("middle",), function=lambda _: second.wait(LONG)) for at in range(4)]
+    assert pipeline(*before, middle, *after).run(workers=4).ok
+
+
 def test_no_more_nodes_run_at_once_than_there_are_workers(pipeline: Make) -> None:
     lock = threading.Lock()
     now = [0]
