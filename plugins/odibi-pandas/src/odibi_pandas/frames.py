@@ -150,9 +150,10 @@ def _to_arrow(name: str, values: Any) -> pa.ChunkedArray:
     import pyarrow as pa
 
     if isinstance(values, pd.arrays.ArrowExtensionArray):
-        return values.__arrow_array__()
+        column = values.__arrow_array__()
+        return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
     try:
-        return pa.chunked_array([pa.array(values, from_pandas=True)])
+        return _plain(pa.chunked_array([pa.array(values, from_pandas=True)]))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError) as error:
         if isinstance(values.dtype, pd.PeriodDtype | pd.IntervalDtype | pd.SparseDtype):
             kinds = f"values of the type {values.dtype}"

@@ -17,7 +17,7 @@ NULL = "__HIVE_DEFAULT_PARTITION__"
 """The value of a folder whose rows have a null; as Hive, Spark and others write it."""
 
 _SEGMENT = re.compile(r"([^=/]+)=([^/]*)")
-_INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
+_INTEGER = re.compile(r"0|-?[1-9]\d{0,18}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -37,7 +37,7 @@ def type_of(values: set[str | None]) -> pa.DataType:
     import pyarrow as pa
 
     given = [value for value in values if value is not None]
-    if given and all(_INTEGER.fullmatch(value) for value in given):
+    if given and all(_INTEGER.fullmatch(value) and -(2**63) <= int(value) < 2**63 for value in given):
         return pa.int64()
     if given and all(_DATE.fullmatch(value) for value in given):
         try:

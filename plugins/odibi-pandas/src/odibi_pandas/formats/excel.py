@@ -260,14 +260,18 @@ def _text(value: Any) -> str | None:
 
 
 def _as_cell(sheet: Any, value: Any) -> Any:
-    """A cell with the value; a text is never taken for a formula or an error."""
+    """A cell with the value; a text is never taken for a formula or an error, and no digit of a float is lost."""
     from openpyxl.cell import WriteOnlyCell
 
-    if not isinstance(value, str) or not value.startswith(("=", "#")):
-        return value
-    cell = WriteOnlyCell(sheet, value)
-    cell.data_type = "s"
-    return cell
+    if isinstance(value, str) and value.startswith(("=", "#")):
+        cell = WriteOnlyCell(sheet, value)
+        cell.data_type = "s"
+        return cell
+    if isinstance(value, float) and float(f"{value:.16g}") != value:  # openpyxl writes sixteen digits
+        cell = WriteOnlyCell(sheet, repr(value))
+        cell.data_type = "n"
+        return cell
+    return value
 
 
 def _value(value: Any, column: str) -> Any:

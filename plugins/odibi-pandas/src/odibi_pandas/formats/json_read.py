@@ -207,8 +207,9 @@ class _Reading:
             return self._by_python(data, first)
         try:
             table = _by_pyarrow(data, None)
-            if any(_holds_moments(kind) for kind in table.schema.types):
+            if any(map(_is_guessed_badly, table.schema.types)):
                 table = _by_pyarrow(data, pa.schema([pa.field(it.name, _as_texts(it.type)) for it in table.schema]))
+            table.validate(full=True)
         except pa.ArrowInvalid as error:
             self._explain(data, first)
             raise DataError(
@@ -343,14 +344,20 @@ def _line(text: str, at: int) -> int:
     return text.count("\n", 0, at) + 1
 
 
-def _holds_moments(kind: pa.DataType) -> bool:
+def _is_guessed_badly(kind: pa.DataType) -> bool:
+    """Whether pyarrow must be told the type: of a moment it keeps whole seconds alone, and it loses the nulls that come
+    before the first value in a list."""
     import pyarrow as pa
 
-    return pa.types.is_timestamp(kind) or any(_holds_moments(kind.field(at).type) for at in range(kind.num_fields))
+    return (
+        pa.types.is_timestamp(kind)
+        or pa.types.is_list(kind)
+        or (pa.types.is_struct(kind) and any(_is_guessed_badly(kind.field(at).type) for at in range(kind.num_fields)))
+    )
 
 
 def _as_texts(kind: pa.DataType) -> pa.DataType:
-    """``kind`` with texts where pyarrow saw moments, of which it keeps whole seconds alone."""
+    """``kind`` with texts where pyarrow saw moments."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):

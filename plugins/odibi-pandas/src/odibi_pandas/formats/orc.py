@@ -48,9 +48,14 @@ class OrcFormat(FileFormat):
         from pyarrow import orc
 
         codec = "uncompressed" if self.compression == "none" else self.compression
+        known = pa.schema([field.with_type(_known(field.type)) for field in schema])
+        if any(pa.types.is_nested(field.type) for field in schema):
+            # pyarrow's writer loses nulls of structs but in a single, unsliced chunk: these are written in one go.
+            whole = pa.concat_tables(list(tables))
+            tables = iter([whole.take(pa.array(range(whole.num_rows), pa.int64())).combine_chunks()])
         with orc.ORCWriter(file, compression=codec) as writer:
             for table in tables:
-                writer.write(table.cast(pa.schema([field.with_type(_known(field.type)) for field in schema])))
+                writer.write(table.cast(known))
 
     def _stripes(self, file: BinaryIO, name: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         import pyarrow as pa
