@@ -177,7 +177,7 @@ def test_all_idle_workers_come_back_when_there_is_work_for_all(pipeline: Make) -
     first, second = threading.Barrier(4), threading.Barrier(4)
     before = [odibi.Node(f"a{at}", function=lambda: first.wait(LONG)) for at in range(4)]
     middle = odibi.Node("middle", depends_on=tuple(node.name for node in before), function=lambda *_: None)
-    after = [odibi.Node(f"b{at}", depends_on=("middle",), function=lambda _: second.wait(LONG)) for at in range(4)]
+    after = [odibi.Node(f"b{at}", depends_on=("middle",), function=lambda middle: second.wait(LONG)) for at in range(4)]
     assert pipeline(*before, middle, *after).run(workers=4).ok
 
 
