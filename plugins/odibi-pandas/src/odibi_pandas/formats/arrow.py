@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.errors import DataError
 from odibi_pandas.formats.base import FileFormat, chosen, reading, rechunked
 
 if TYPE_CHECKING:
@@ -60,8 +61,11 @@ class ArrowFormat(FileFormat):
         file.seek(0)
         with reading(self.title, name):
             if start.startswith(_FEATHER_1):
-                yield from self._feather_1(file, name, columns)
-                return
+                raise DataError(
+                    "this is Feather of the first version, which Arrow no longer supports",
+                    where=name,
+                    remedy="Write it again with a recent pandas or R.",
+                )
             is_file = start == _FILE
             source: Any = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
             wanted = chosen(source.schema.names, columns, name)
@@ -72,9 +76,3 @@ class ArrowFormat(FileFormat):
                 # Arrow trusts what it reads: a damaged offset would take the whole process down later on.
                 batch.validate(full=True)
                 yield pa.Table.from_batches([batch]).select(wanted).replace_schema_metadata(None)
-
-    def _feather_1(self, file: BinaryIO, name: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-        from pyarrow import feather
-
-        table = feather.read_table(file)
-        yield table.select(chosen(table.column_names, columns, name)).replace_schema_metadata(None)

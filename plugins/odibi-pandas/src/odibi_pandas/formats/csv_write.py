@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+from csv import writer
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from odibi.errors import DataError
@@ -29,12 +30,22 @@ def dump(format_: CsvFormat, tables: Iterator[pa.Table], schema: pa.Schema, file
         sink = _Transcoded(sink, format_.encoding)
     as_text = bool(format_.null_text) or len(schema) == 1
     written = pa.schema([pa.field(field.name, pa.string()) for field in schema]) if as_text else schema
-    options = csv.WriteOptions(include_header=format_.header is not False, delimiter=format_.delimiter or ",")
+    delimiter = format_.delimiter or ","
+    if format_.header is not False:
+        sink.write(_header(schema.names, delimiter))
+    options = csv.WriteOptions(include_header=False, delimiter=delimiter)
     with csv.CSVWriter(sink, written, write_options=options) as writer:
         for table in tables:
             _refuse_nul(table)
             writer.write_table(_texts(table, format_.null_text) if as_text else table)
     sink.close()
+
+
+def _header(names: list[str], delimiter: str) -> bytes:
+    """The names, quoted where they must be: pyarrow would quote each, which no spreadsheet does."""
+    line = io.StringIO()
+    writer(line, delimiter=delimiter, lineterminator="\n").writerow(names)
+    return line.getvalue().encode()
 
 
 def refuse_bytes(schema: pa.Schema, title: str) -> None:

@@ -12,7 +12,7 @@ from odibi_pandas.formats.arrow import ArrowFormat
 
 @attrs.frozen
 class FeatherFormat(ArrowFormat):
-    """Arrow's file with LZ4, as pandas writes it; files of the first version are read too."""
+    """Arrow's file with LZ4, as pandas writes it; files of Feather's first version are refused."""
 
     extensions: ClassVar[tuple[str, ...]] = (".feather", ".ftr")
     title: ClassVar[str] = "Feather"
