@@ -83,9 +83,12 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 def info(frame: pd.DataFrame) -> FrameInfo:
     """Rows, columns and memory, as far as they are known without computing."""
-    schema = tuple(Column(name, _type_of(values)) for name, values in _columns(frame))
-    size = sum(int(values.nbytes) for _, values in _columns(frame))
-    return FrameInfo(rows=len(frame), schema=schema, bytes=size)
+    schema = []
+    size = 0
+    for name, values in _columns(frame):
+        schema.append(Column(name, _type_of(values)))
+        size += int(values.nbytes)
+    return FrameInfo(rows=len(frame), schema=tuple(schema), bytes=size)
 
 
 def rows(frame: pd.DataFrame, n: int) -> list[Mapping[str, Any]]:
