@@ -14,6 +14,7 @@ import pytest
 
 from odibi.contracts.storage import ABSENT, Match
 from odibi.errors import Conflict, NotFound, StorageError
+from odibi_local.drafts import publishing
 from odibi_local.storage import LocalStorage
 
 COUNT_UP = """
@@ -93,6 +94,33 @@ def test_a_plain_write_never_slips_into_a_conditional_one(storage: LocalStorage)
         )
         content = storage.read("x")
         assert content == b"plain" or conditional, round_
+
+
+@pytest.mark.parametrize("change", ["write", "create", "absent", "delete"])
+def test_every_change_waits_for_the_one_that_is_under_way(storage: LocalStorage, change: str) -> None:
+    path = "new" if change == "absent" else "x"
+    storage.write("x", b"old")
+
+    def stream() -> None:
+        with storage.create("x") as file:
+            file.write(b"new")
+
+    work: dict[str, Callable[[], object]] = {
+        "write": lambda: storage.write("x", b"new"),
+        "create": stream,
+        "absent": lambda: storage.write("new", b"new", when=ABSENT),
+        "delete": lambda: storage.delete("x"),
+    }
+    changing = threading.Thread(target=work[change])
+    with publishing(storage.base_path, path, needed=True):
+        changing.start()
+        changing.join(0.2)
+        assert changing.is_alive()
+        assert storage.read("x") == b"old"
+        assert ("new" in {stat.path for stat in storage.list()}) is False
+    changing.join()
+    left = {stat.path: storage.read(stat.path) for stat in storage.list()}
+    assert left == {"delete": {}, "absent": {"x": b"old", "new": b"new"}}.get(change, {"x": b"new"})
 
 
 def test_processes_count_without_losing_one(storage: LocalStorage, tmp_path: Path) -> None:
