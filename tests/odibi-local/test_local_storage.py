@@ -537,3 +537,17 @@ def test_open_files_are_all_closed(storage: LocalStorage, outside: Path, tmp_pat
                 storage.write("a/b", b"", when=ABSENT)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+def test_folders_that_deleted_objects_leave_are_not_in_the_way(tmp_path: Path) -> None:
+    storage = LocalStorage(base_path=str(tmp_path))
+    storage.write("a/b/c/d", b"1")
+    storage.delete("a/b/c/d")
+    storage.write("a", b"2")
+    assert storage.read("a") == b"2"
+    storage.write("x/y/z", b"3")
+    storage.write("x/w/v", b"4")
+    storage.delete("x/w/v")
+    with pytest.raises(InvalidPath, match="there is a folder at the path"):
+        storage.write("x", b"5")
+    assert storage.read("x/y/z") == b"3"

@@ -446,3 +446,14 @@ def test_options_have_the_names_that_pandas_users_know() -> None:
     }
     assert {"sep", "header", "names", "usecols", "nrows", "skiprows", "na_values", "dtype", "parse_dates"} <= aliases
     assert {"encoding", "quotechar", "escapechar", "comment", "decimal", "thousands", "na_rep", "index"} <= aliases
+
+
+def test_batches_without_rows_add_nothing_to_a_file() -> None:
+    from odibi_pandas.formats.csv import CsvFormat
+    from odibi_pandas.formats.csv_write import dump
+
+    rows = pa.table({"a": pa.array([1, 2]), "b": pa.array(["x", "y"])})
+    chunked = pa.concat_tables([rows.slice(0, 0), rows, rows.slice(0, 0), rows])
+    file = io.BytesIO()
+    dump(CsvFormat(), iter([rows.slice(0, 0), chunked]), rows.schema, file)
+    assert file.getvalue() == b'a,b\n1,"x"\n2,"y"\n1,"x"\n2,"y"\n'

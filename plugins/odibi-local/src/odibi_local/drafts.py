@@ -191,9 +191,9 @@ class Draft:
         except OSError as error:
             if error.errno not in _FOLDER_THERE:
                 raise
-            # An empty folder is no object and must not be in the way of one.
+            # Empty folders are no objects and must not be in the way of one.
             try:
-                os.rmdir(name, dir_fd=folder)
+                _remove_empty(name, folder)
             except OSError:
                 raise InvalidPath(
                     "there is a folder at the path",
@@ -201,6 +201,21 @@ class Draft:
                     remedy="Write below it, or under another name.",
                 ) from error
             os.rename(self._name, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _remove_empty(name: str, folder: int) -> None:
+    """Remove a folder with the folders in it, as long as none of them holds a file.
+
+    Raises:
+        OSError: one does; the empty folders that were found before are gone.
+    """
+    handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        for below in os.listdir(handle):
+            _remove_empty(below, handle)
+    finally:
+        os.close(handle)
+    os.rmdir(name, dir_fd=folder)
 
 
 @contextmanager

@@ -34,10 +34,12 @@ def dump(format_: CsvFormat, tables: Iterator[pa.Table], schema: pa.Schema, file
     if format_.header is not False:
         sink.write(_header(schema.names, delimiter))
     options = csv.WriteOptions(include_header=False, delimiter=delimiter)
-    with csv.CSVWriter(sink, written, write_options=options) as writer:
+    with csv.CSVWriter(sink, written, write_options=options) as to_csv:
         for table in tables:
             _refuse_nul(table)
-            writer.write_table(_texts(table, format_.null_text) if as_text else table)
+            for batch in (_texts(table, format_.null_text) if as_text else table).to_batches():
+                if batch.num_rows:  # for a batch without rows pyarrow writes whatever its buffer holds
+                    to_csv.write_batch(batch)
     sink.close()
 
 
