@@ -452,8 +452,9 @@ def test_batches_without_rows_add_nothing_to_a_file() -> None:
     from odibi_pandas.formats.csv import CsvFormat
     from odibi_pandas.formats.csv_write import dump
 
-    rows = pa.table({"a": pa.array([1, 2]), "b": pa.array(["x", "y"])})
+    rows = pa.table({"a": pa.array(range(5000)), "b": pa.array(["x"] * 5000)})
     chunked = pa.concat_tables([rows.slice(0, 0), rows, rows.slice(0, 0), rows])
     file = io.BytesIO()
     dump(CsvFormat(), iter([rows.slice(0, 0), chunked]), rows.schema, file)
-    assert file.getvalue() == b'a,b\n1,"x"\n2,"y"\n1,"x"\n2,"y"\n'
+    lines = "".join(f'{at},"x"\n' for at in range(5000))
+    assert file.getvalue().decode() == "a,b\n" + lines * 2

@@ -211,7 +211,7 @@ def _remove_empty(name: str, folder: int) -> None:
     """
     handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        for below in os.listdir(handle):
+        for below in os.listdir(handle):  # noqa: PTH208 - a handle has no path
             _remove_empty(below, handle)
     finally:
         os.close(handle)
