@@ -25,8 +25,6 @@ _REMEDIES = {
     "Expecting ',' delimiter": "Separate entries with commas, and close every bracket.",
     "Expecting ':' delimiter": "Put a colon between the key and its value.",
     "Expecting value": "JSON values are text in double quotes, numbers, true, false, null, lists and mappings.",
-    "Illegal trailing comma before end of object": "Remove the comma.",
-    "Illegal trailing comma before end of array": "Remove the comma.",
     "Unterminated string starting at": "Close the quote.",
     "Invalid control character at": "Write a line break in text as \\n and a tab as \\t.",
     "Extra data": "A JSON file holds one value: remove what follows it.",
@@ -61,6 +59,16 @@ def read_json(text: str, file: str) -> Any:
     try:
         json.loads(text, parse_constant=refuse, parse_int=_whole)
     except json.JSONDecodeError as error:
+        # Python says it in so many words, and at the comma, since 3.13 alone.
+        before = (
+            text[: error.pos + 1].rstrip() if text[error.pos : error.pos + 1] == "," else text[: error.pos].rstrip()
+        )
+        if before.endswith(",") and text[len(before) :].lstrip()[:1] in ("}", "]"):
+            raise stop(
+                "this is not JSON: there is a comma after the last entry",
+                lines.at(len(before) - 1),
+                "Remove the comma.",
+            ) from error
         what = f"this is not JSON: {error.msg[0].lower()}{error.msg[1:]}"
         raise stop(
             what, lines.at(error.pos), _REMEDIES.get(error.msg, "Check the quotes, commas and brackets.")
