@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -35,6 +35,7 @@ class Plan:
         actions, reasons: for each node of the graph.
         keep: nodes whose values the caller wants when the run is over.
         priority: for each node its turn among ready nodes; 0 goes first.
+        prepared: what a run worked out from the plan alone, for the next run of the same plan.
     """
 
     pipeline: str
@@ -43,6 +44,7 @@ class Plan:
     reasons: Sequence[str]
     keep: frozenset[int]
     priority: Sequence[int]
+    prepared: dict[Any, Any] = attrs.field(factory=dict, repr=False, eq=False)
 
     def __len__(self) -> int:
         return len(self.graph)

@@ -21,7 +21,7 @@ from odibi.run.retry import causes
 from odibi.run.task import Produced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from odibi.contracts.engine import Engine
     from odibi.contracts.format import WriteReport
@@ -79,6 +79,7 @@ class BodyMaker:
     """Makes the bodies of one plan's nodes."""
 
     def __init__(self, plan: Plan, pipeline: Pipeline, resources: Resources, frames: Frames, run_id: str) -> None:
+        self._plan = plan
         self._graph = plan.graph
         self._kept = plan.keep
         self._pipeline = pipeline
@@ -94,11 +95,26 @@ class BodyMaker:
         Raises:
             ConfigError: a function is not known.
         """
-        return [self._body(at, node) for at, node in enumerate(self._graph.nodes)]
+        nodes = self._graph.nodes
+        return [body or self._body(at, nodes[at]) for at, body in enumerate(self._lasting_bodies())]
+
+    def _lasting_bodies(self) -> Sequence[Body | None]:
+        """The bodies that know nothing of this run, and so serve every run of the plan; ``None`` for the others."""
+        key = (self._pipeline.retry, self._resources.project.retry)
+        bodies = self._plan.prepared.get(key)
+        if bodies is None:
+            bodies = [
+                self._function_body(at, node, lasting=True) if _is_call(node) and callable(node.function) else None
+                for at, node in enumerate(self._graph.nodes)
+            ]
+            self._plan.prepared[key] = bodies
+        return bodies
 
     def _body(self, at: int, node: Node) -> Body:
-        if node.function is not None and not (node.read or node.transform or node.validation or node.write):
-            return self._function_body(at, node)
+        if _is_call(node):
+            body = self._function_body(at, node)
+            assert body is not None
+            return body
         engine = self._engine_of(node)
         if node.read is not None and node.read.chunk_rows is not None:
             self._check_chunks(at, node, engine)
@@ -131,7 +147,7 @@ class BodyMaker:
             call = self._calls[function] = call_of(function)
         return call
 
-    def _function_body(self, at: int, node: Node) -> Body:
+    def _function_body(self, at: int, node: Node, *, lasting: bool = False) -> Body | None:
         assert node.function is not None
         function = self._resources.function(node.function)
         call = self.call_of(function)
@@ -141,6 +157,8 @@ class BodyMaker:
         fits = by_place == parameters[: len(by_place)] if call.spread else by_place == parameters
         if fits and not node.params and not call.context:
             return self._positional_body(function, slots, self._is_shared(node, slots))
+        if lasting:
+            return None
         return self._keyword_body(function, call, node, parameters, slots)
 
     def _parameters(self, node: Node) -> tuple[str, ...]:
@@ -163,7 +181,7 @@ class BodyMaker:
         key = (function, min(len(slots), 2), shared)
         body = self._positional.get(key)
         if body is None:
-            body = self._positional[key] = _positional(function, len(slots), self._frames.share if shared else None)
+            body = self._positional[key] = _positional(function, len(slots), shared=shared)
         return body
 
     def _keyword_body(
@@ -199,17 +217,23 @@ class BodyMaker:
         return body
 
 
-def _positional(function: Callable[..., Any], inputs: int, share: Callable[[Any], Any] | None) -> Body:
+def _is_call(node: Node) -> bool:
+    """Whether the node does nothing but call its function."""
+    return node.function is not None and not (node.read or node.transform or node.validation or node.write)
+
+
+def _positional(function: Callable[..., Any], inputs: int, *, shared: bool) -> Body:
     """Calls ``function`` with a node's inputs; each kind saves the list, or the look, that it can do without."""
     if not inputs:
         return lambda _: function()
-    if share is not None:
+    if shared:
 
-        def shared(task: NodeTask) -> Any:
-            values, slots = task.queue.values, task.queue.graph.inputs[task.index]
-            return function(*[share(values[slot]) for slot in slots])
+        def shared_among(task: NodeTask) -> Any:
+            queue = task.queue
+            values, share = queue.values, queue.share
+            return function(*[share(values[slot]) for slot in queue.graph.inputs[task.index]])
 
-        return shared
+        return shared_among
     if inputs == 1:
         return lambda task: function(task.queue.values[task.queue.graph.inputs[task.index][0]])
 

@@ -127,7 +127,7 @@ class Run:
         values = {
             nodes[node].name: self._executor.fetch(queue.values[node])
             for node in sorted(self.plan.keep)
-            if settled[node].state.good
+            if settled[node].state is State.SUCCEEDED or settled[node].state.good
         }
         failed = [node for node, outcome in enumerate(settled) if outcome.state is State.FAILED]
         ignored = frozenset(nodes[node].name for node in failed if self._on_error[node] is OnError.IGNORE)
