@@ -354,6 +354,84 @@ def project_file() -> str:
     return page("The project file", intro, *parts)
 
 
+def _parameter(parameter: Any) -> str:
+    """One option or argument of a command as a row of a table."""
+    import click
+
+    kind = parameter.type
+    if isinstance(parameter, click.Argument):
+        name, help_ = f"`{(parameter.metavar or parameter.name).upper().strip('[]')}`", "Said above."
+        return f"| {name} | {'needed' if parameter.required else 'may be left out'} | {help_} |"
+    takes = "nothing"
+    if isinstance(kind, click.Choice):
+        takes = "one of " + ", ".join(f"`{choice}`" for choice in kind.choices)
+    elif not parameter.is_flag:
+        bound = f", {kind.min} or more" if isinstance(kind, click.IntRange) else ""
+        takes = f"`{parameter.metavar or kind.name.upper()}`{bound}"
+    if parameter.multiple:
+        takes += "; may be given again"
+    names = ", ".join(f"`{name}`" for name in parameter.opts)
+    help_ = prose(parameter.help or "").replace("|", "\\|")
+    return f"| {names} | {takes} | {help_} |"
+
+
+def commands() -> str:
+    """Every command, from what its help is made of."""
+    import click
+
+    from odibi.cli.commands import COMMANDS
+    from odibi.cli.root import root
+
+    parts = []
+    context = click.Context(root)
+    for name in COMMANDS:
+        command = root.get_command(context, name)
+        assert command is not None
+        rows = [_parameter(parameter) for parameter in command.params]
+        table = "\n".join(["| | takes | |", "| --- | --- | --- |", *rows])
+        text = prose(inspect.cleandoc(command.help or "")).replace("\b\n", "")
+        parts.append(f"## `odibi {name}`\n\n{text}\n\n{table}")
+    intro = """
+        `odibi COMMAND --help` says the same on the terminal. `odibi --version` says which version is installed.
+
+        Results go to stdout, and what went wrong to stderr. The exit codes: 0 if all went well, 1 if a run
+        failed, 2 for a mistake in a project or on the command line, 3 for a broken or missing plugin, 130 after Ctrl-C,
+        141 if whoever read the output is gone. With `NO_COLOR` set, nothing is coloured; in a pipe, nothing is drawn.
+    """
+    return page("Commands", intro, *parts)
+
+
+def schema() -> str:
+    """What `odibi schema` prints, in short, and how an editor gets to know it."""
+    from odibi.config.schema import project_schema
+    from odibi.host import Host
+
+    found = project_schema(Host())
+    rows = [_part("the file", found), *(_part(name, part) for name, part in found["$defs"].items())]
+    table = "\n".join(["| part | keys | needed |", "| --- | --- | --- |", *rows])
+    intro = f"""
+        `odibi schema --out odibi.schema.json` writes the JSON Schema (`{found["$schema"]}`) of project files, with the
+        options of every component that is installed: write it anew after installing a plugin. Editors that know it
+        complete keys, show what they mean, and mark mistakes while you type. With the YAML language server, one line
+        at the top of a project file is enough:
+
+        ```yaml
+        # yaml-language-server: $schema=./odibi.schema.json
+        ```
+
+        `odibi validate` finds more than a schema can say: names that nothing has, cycles, queries that name what is no
+        input, two nodes that write one path.
+    """
+    return page("JSON Schema", intro, "## Its parts", table)
+
+
+def _part(name: str, part: Mapping[str, Any]) -> str:
+    """One object of a schema as a row of a table."""
+    needed = ", ".join(f"`{key}`" for key in part.get("required", ()))
+    keys = ", ".join(f"`{key}`" for key in part.get("properties", ()))
+    return f"| {name} | {keys or 'see [the project file](project-file.md)'} | {needed} |"
+
+
 def index() -> str:
     """The list of the pages."""
     rows = [
@@ -367,6 +445,8 @@ def index() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "index.md": index,
     "project-file.md": project_file,
+    "commands.md": commands,
+    "json-schema.md": schema,
     "components.md": components,
     "contracts.md": contracts,
     "hooks.md": hooks,
