@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import attrs
 import pytest
 
+import odibi
 from odibi import hookimpl, option
 from odibi.config.check import check_project
 from odibi.config.load import load_project
 from odibi.contracts import Secret
-from odibi.errors import PluginBroken
+from odibi.errors import ConfigError, PluginBroken
 from odibi.host import Host
 
 
@@ -101,3 +102,26 @@ def test_nodes_in_thousands(tmp_path: Path, host: Host) -> None:
     loaded = load_project(file)
     assert len(loaded.project.pipelines[0].nodes) == 3000
     assert len(check_project(loaded, host)) == 3000  # "sorted" has no parameter of that name, and needs one
+
+
+def test_mistakes_of_text_and_of_meaning_are_told_in_one_go(tmp_path: Path) -> None:
+    """But not what only follows from a misspelt key: ``one`` has no read left, and that is not its mistake."""
+    (tmp_path / "odibi.yaml").write_text(
+        "project: p\n"
+        "connections:\n"
+        "  lake: {type: local, base_path: .}\n"
+        "loging: {level: DEBUG}\n"
+        "pipelines:\n"
+        "  - pipeline: p\n"
+        "    nodes:\n"
+        "      - {name: one, reed: {connection: lake, path: a.csv}}\n"
+        "      - {name: two, depends_on: [onne], function: nothing_such}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        odibi.load(tmp_path, host=Host(discover=False))
+    told = [(problem.where.line, problem.what) for problem in caught.value.problems if problem.where]
+    assert [line for line, _ in told] == [3, 4, 8, 9, 9]
+    assert "unknown key 'loging'" in told[1][1]
+    assert "unknown key 'reed'" in told[2][1]
+    assert any("onne" in what for line, what in told if line == 9)
+    assert any("nothing_such" in what for line, what in told if line == 9)

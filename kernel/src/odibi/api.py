@@ -500,16 +500,16 @@ def load(
     from odibi.config.check import check_project
     from odibi.config.load import load_project
 
-    found = load_project(Path(path), env=env, environ=environ)
+    found = load_project(Path(path), env=env, environ=environ, lenient=True)
     if engine is not None:
         found = attrs.evolve(found, project=attrs.evolve(found.project, engine=engine))
     loaded = LoadedProject(found.project, host=host, redactor=found.redactor)
     if engine is not None:
         loaded.host.component("engine", engine)  # asked for by name, so it must be there even if no node needs it
-    loaded.host.configure(found.project)
     problems = check_project(found, loaded.host)
     if problems:
         raise ConfigError(problems)
+    loaded.host.configure(found.project)
     return loaded
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +12,7 @@ from odibi.config.check_node import NodeChecker
 from odibi.config.checker import Checker
 from odibi.config.load import in_order
 from odibi.contracts.format import WriteMode
-from odibi.errors import Problem
+from odibi.errors import Position, Problem
 from odibi.graph import find_problems
 from odibi.model import ComponentConfig, Node, Pipeline, Read, Write
 from odibi.structure import plain
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def check_project(loaded: Loaded, host: Host) -> list[Problem]:
-    """Every mistake in a project that fits its model, in the order of their positions; nothing is run or opened.
+    """Every mistake in a project, in the order of their positions; nothing is run or opened.
 
     Args:
         loaded: the project.
@@ -35,7 +36,7 @@ def check_project(loaded: Loaded, host: Host) -> list[Problem]:
     checker = Checker(loaded, host)
     _settings(checker)
     _components(checker)
-    if not checker.project.pipelines:
+    if not checker.project.pipelines and not loaded.problems:  # else they may stand under a misspelt key
         checker.say("the project has no pipelines", (), "Add one under 'pipelines'.")
     names: set[str] = set()
     for index, pipeline in enumerate(checker.project.pipelines):
@@ -48,7 +49,23 @@ def check_project(loaded: Loaded, host: Host) -> list[Problem]:
     _double_writes(checker)
     redact = loaded.redactor.redact
     found = [Problem(redact(each.what), each.where, redact(each.remedy)) for each in checker.problems]
-    return in_order(dict.fromkeys(found))
+    return in_order(dict.fromkeys([*loaded.problems, *_apart(found, loaded)]))
+
+
+def _apart(found: list[Problem], loaded: Loaded) -> list[Problem]:
+    """The problems in parts whose text is right: what else is wrong with the others may only follow from that."""
+    if not loaded.problems:
+        return found
+    starts: dict[str, list[Position]] = {}
+    for at in sorted(set(loaded.positions.parts())):
+        starts.setdefault(at.file, []).append(at)
+
+    def part(problem: Problem) -> tuple[str, int]:
+        at = problem.where
+        return (at.file, bisect_right(starts.get(at.file, ()), at)) if at else ("", 0)
+
+    wrong = {part(problem) for problem in loaded.problems}
+    return [problem for problem in found if part(problem) not in wrong]
 
 
 def _settings(checker: Checker) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -15,7 +16,7 @@ from odibi.config.shape import is_component_option, project_converter
 from odibi.config.sources import Sources, apply_environment
 from odibi.config.steptables import is_step_table, read_steps
 from odibi.config.text import READERS
-from odibi.config.tree import Positions, Table, stop
+from odibi.config.tree import Positions, Table, copied, stop
 from odibi.errors import ConfigError, Position, Problem
 from odibi.functions import AnyFunction, inputs_of
 from odibi.model import Function, Pipeline, Project
@@ -35,6 +36,7 @@ class Loaded:
         sources: the files, imported ones before those that import them.
         redactor: masks the project's secrets; whatever shows text to anybody asks it.
         env: the environment that was chosen.
+        problems: mistakes in the text; the project is what is left without them. Only where they were asked for.
     """
 
     project: Project
@@ -42,10 +44,15 @@ class Loaded:
     sources: tuple[Path, ...]
     redactor: Redactor
     env: str | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 def load_project(
-    path: str | os.PathLike[str], *, env: str | None = None, environ: Mapping[str, str] | None = None
+    path: str | os.PathLike[str],
+    *,
+    env: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    lenient: bool = False,
 ) -> Loaded:
     """Read a project file.
 
@@ -53,6 +60,8 @@ def load_project(
         path: a YAML, JSON or TOML file, the folder of an ``odibi.yaml``, or a step table (SQLite, CSV, a JSON list).
         env: which of the project's ``environments`` to put on it.
         environ: the environment variables; those of the process by default.
+        lenient: give mistakes that leave a project to look at with it instead of raising them, so that
+            :func:`odibi.config.check.check_project` can tell all in one go.
 
     Raises:
         ConfigError: with every mistake that was found, in the order of their positions.
@@ -62,7 +71,7 @@ def load_project(
         name, file = _in_folder(name, file)
     if is_step_table(file):
         return build_from(lambda: read_steps(file, name), file, environ, env)
-    return build_from(None, file, environ, env, name)
+    return build_from(None, file, environ, env, name, lenient=lenient)
 
 
 def load_steps(
@@ -108,6 +117,8 @@ def build_from(
     environ: Mapping[str, str] | None,
     env: str | None = None,
     name: str = "",
+    *,
+    lenient: bool = False,
 ) -> Loaded:
     """The model of a project file, or of the tree that ``read`` gives.
 
@@ -121,17 +132,25 @@ def build_from(
         tree = sources.read(file, name) if read is None else read()
         if tree is None or sources.problems:
             raise ConfigError([*sources.problems, *references.problems])
-        project, positions = _model(tree, env, references)
+        project, positions, problems = _model(tree, env, references)
+        if problems and not lenient:
+            raise ConfigError(problems)
         root = file.resolve().parent
         functions = {**load_functions(root), **_module_functions(project, root)}
     except ConfigError as error:
         raise _redacted(error.problems, redactor) from None
     pipelines = tuple(_with_inputs(pipeline, functions) for pipeline in project.pipelines)
     project = attrs.evolve(project, root=root, functions=functions, pipelines=pipelines)
-    return Loaded(project, positions, tuple(sources.paths or [file]), redactor, env)
+    said = tuple(_redacted(problems, redactor).problems)
+    return Loaded(project, positions, tuple(sources.paths or [file]), redactor, env, said)
 
 
-def _model(tree: Table, env: str | None, references: References) -> tuple[Project, Positions]:
+def _model(tree: Table, env: str | None, references: References) -> tuple[Project, Positions, list[Problem]]:
+    """The model with the mistakes that it can do without.
+
+    Raises:
+        ConfigError: with all mistakes, if one of them leaves no model.
+    """
     problems = apply_environment(tree, env)
     vars_at = tree.value_at.get("vars", tree.at)
     variables = references.replace(tree.drop("vars"), ("vars",))
@@ -150,10 +169,29 @@ def _model(tree: Table, env: str | None, references: References) -> tuple[Projec
         found = [Problem(what, positions.of_problem(path, what), remedy) for path, what, remedy in error.problems]
         # What a missing variable would have been is not known, so that it does not fit is no mistake of its own.
         known = references.failed.union(misplaced)
-        raise ConfigError([*problems, *(problem for problem in found if problem.where not in known)]) from None
-    if problems:
+        problems += [problem for problem in found if problem.where not in known]
+        project = _without(tree, error, problems)
+    return project, positions, problems
+
+
+def _without(tree: Table, error: StructureError, problems: list[Problem]) -> Project:
+    """What is left of a project without its unknown keys.
+
+    Raises:
+        ConfigError: with all mistakes, if there are others: what a wrong value was meant to be, nobody can say.
+    """
+    if not all(what.startswith("unknown key ") for _, what, _ in error.problems):
         raise ConfigError(problems)
-    return project, positions
+    left = copied(tree)
+    for path, _, _ in error.problems:
+        table: Any = left
+        for step in path[:-1]:
+            table = table[step]
+        table.drop(path[-1])
+    try:
+        return structure(left, Project, converter=project_converter())
+    except StructureError:
+        raise ConfigError(problems) from None
 
 
 _MISPLACED = "Secrets go into the options of connections and components; elsewhere use an environment variable."

@@ -112,6 +112,19 @@ class Positions:
                 break
         return at
 
+    def parts(self) -> list[Position]:
+        """Where each part that can be judged by itself begins: nodes, pipelines, connections, top-level keys."""
+        found: list[Position] = []
+        for key, value in self._root.items():
+            found.append(self._root.key_at[key])
+            if isinstance(value, Table):
+                found += value.key_at.values()
+            elif isinstance(value, Items):
+                for item, at in zip(value, value.value_at, strict=True):
+                    nodes = item.get("nodes") if isinstance(item, Table) else None
+                    found += [at, *(nodes.value_at if isinstance(nodes, Items) else ())]
+        return found
+
     def of_problem(self, path: Sequence[str | int], what: str) -> Position:
         """Where to point at for a mistake: at the key, if it is the key that is wrong, else at the value."""
         wrong_key = what.startswith("unknown ") or any(words in what for words in _ABOUT_KEYS)
