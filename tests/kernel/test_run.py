@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections import Counter
@@ -489,6 +491,32 @@ def test_while_a_node_waits_for_its_next_attempt_its_worker_does_other_work(pipe
     assert ran == ["a", "b", "a"]
 
 
+def test_a_failure_whose_retry_never_came_is_not_lost(pipeline: Make) -> None:
+    """``flaky`` waits an hour for its second attempt when ``bad`` ends the run."""
+    failed = threading.Event()
+
+    class Watch:
+        def handle(self, event: Any) -> None:
+            if isinstance(event, NodeRetried):
+                failed.set()
+
+    def bad() -> None:
+        assert failed.wait(LONG)
+        raise ValueError("boom")
+
+    hour = odibi.Retry(max_attempts=2, delay=3600, max_delay=3600)
+    nodes = [
+        odibi.Node("flaky", function=flaky(1, Transient("throttled")), retry=hour),
+        odibi.Node("after", depends_on=("flaky",), function=lambda flaky: 1),
+        odibi.Node("bad", function=bad),
+    ]
+    result = pipeline(*nodes).run(workers=2, check=False, observers=[Watch()])
+    assert states(result) == {"flaky": "failed", "after": "skipped", "bad": "failed"}
+    assert str(result.outcomes["flaky"].error) == "throttled"
+    assert result.outcomes["flaky"].attempts == 1
+    assert result.outcomes["after"].reason == "'flaky', which it needs, failed"
+
+
 def test_backoff_settings_of_the_pipeline_count_for_its_nodes(bare_host: Host) -> None:
     retry = odibi.Retry(max_attempts=2, delay=0, backoff=Backoff.CONSTANT)
     pipe = odibi.Pipeline(
@@ -526,6 +554,35 @@ def test_a_node_that_spins_is_stopped_at_its_timeout(pipeline: Make) -> None:
 
     assert not pipeline(odibi.Node("spins", function=spin, timeout=0.05)).run(check=False).ok
     assert ended.wait(LONG)
+
+
+def test_an_interrupt_while_a_timed_node_runs_stops_the_node_too(pipeline: Make) -> None:
+    code = """
+import os, signal, threading, odibi
+from odibi.host import Host
+
+begun, ended = threading.Event(), threading.Event()
+
+def spin():
+    begun.set()
+    try:
+        while True:
+            pass
+    finally:
+        ended.set()
+
+def interrupt():
+    begun.wait(30)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
+try:
+    odibi.Pipeline("p", [odibi.Node("a", function=spin, timeout=600)], engine=None, host=Host(discover=False)).run()
+except KeyboardInterrupt:
+    print("interrupted", ended.wait(30))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
+    assert done.stdout.split() == ["interrupted", "True"], done.stderr
 
 
 def test_a_timeout_can_pass(pipeline: Make, released: threading.Event) -> None:

@@ -44,10 +44,19 @@ def call_within(seconds: float, call: Callable[[], Any], *, name: str, interrupt
 
     thread = threading.Thread(target=run, name=f"{threading.current_thread().name}-{name}", daemon=True)
     thread.start()
-    if not done.wait(seconds):
+
+    def give_up() -> None:
         interrupt()
         if thread.ident is not None and not done.is_set():
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_GivenUp))
+
+    try:
+        in_time = done.wait(seconds)
+    except BaseException:
+        give_up()  # whoever waited was interrupted, so nobody wants the result any more
+        raise
+    if not in_time:
+        give_up()
         raise NodeTimeout(
             f"it ran longer than its timeout of {seconds:g} s",
             where=f"node '{name}'",

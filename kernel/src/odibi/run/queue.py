@@ -89,6 +89,7 @@ class WorkQueue:
         heapify(self._ready)
         self._delayed: list[tuple[float, int, NodeTask]] = []
         self._first_start: dict[int, int] = {}
+        self._untried: dict[int, Outcome] = {}
         self._left = count
         self._running = 0
         self._idle = 0
@@ -127,6 +128,7 @@ class WorkQueue:
         outcome.value = None
         if task.attempt > 1:
             outcome.started = self._first_start.pop(node, outcome.started)
+            self._untried.pop(node, None)
         if self.emit is not None:
             self._emit_finished(outcome)
         if not self._lock.acquire(blocking=False):
@@ -201,6 +203,11 @@ class WorkQueue:
 
     def settle(self) -> None:
         """Give every node that never started its outcome; called once the executor is done."""
+        for node, outcome in self._untried.items():
+            # It failed, and the run ended before it could be tried again: that it failed must not be lost.
+            if self.outcomes[node] is None:
+                self._record(node, outcome)
+                self._skip_dependants(node, outcome.state)
         for node in self.graph.order:
             if self.outcomes[node] is None:
                 self._settle(node, State.CANCELLED, "the run ended before it started")
@@ -257,7 +264,8 @@ class WorkQueue:
         outcome.value = None
         outcome.started = self._first_start.setdefault(node, outcome.started)
         error = outcome.error
-        if outcome.state is State.FAILED and error is not None and self._retry(task, error):
+        self._untried.pop(node, None)
+        if outcome.state is State.FAILED and error is not None and self._retry(task, outcome, error):
             with self._lock:
                 self._running -= 1
                 return self._pop_and_wake()
@@ -276,7 +284,7 @@ class WorkQueue:
         with self._lock:
             return self._pop_and_wake()
 
-    def _retry(self, task: NodeTask, error: BaseException) -> bool:
+    def _retry(self, task: NodeTask, outcome: Outcome, error: BaseException) -> bool:
         retry = self._retries[task.index]
         if retry is None or not retry.enabled or task.attempt >= retry.max_attempts or self._stopping:
             return False
@@ -289,26 +297,33 @@ class WorkQueue:
             self.emit(NodeRetried(self.run_id, now, wall, task.node.name, task.attempt, delay, error))
         again = NodeTask(self, task.index, task.attempt + 1)
         with self._lock:
+            self._untried[task.index] = outcome
             heappush(self._delayed, (time.monotonic() + delay, self._priority[task.index], again))
         return True
 
     def _skip_dependants(self, node: int, state: State) -> None:
         word = "failed" if state is State.FAILED else f"was {state.value}"
         reason = f"'{self.graph.nodes[node].name}', which it needs, {word}"
-        for dependant in sorted(self.graph.descendants([node])):
-            if self.outcomes[dependant] is None:
-                self._settle(dependant, State.SKIPPED, reason)
+        # What lies behind a settled node is settled too, so each node is looked at once, however many fail.
+        todo = [node]
+        while todo:
+            below = self.graph.successors[todo.pop()]
+            todo += [dependant for dependant in below if self._settle(dependant, State.SKIPPED, reason)]
 
-    def _settle(self, node: int, state: State, reason: str) -> None:
-        outcome = Outcome(self.graph.nodes[node].name, state, attempts=0, reason=reason)
+    def _settle(self, node: int, state: State, reason: str) -> bool:
+        """Give a node that never started its outcome; whether it had none yet."""
+        return self._record(node, Outcome(self.graph.nodes[node].name, state, attempts=0, reason=reason))
+
+    def _record(self, node: int, outcome: Outcome) -> bool:
         with self._lock:
             if self.outcomes[node] is not None:
-                return
+                return False
             self.outcomes[node] = outcome
             self._left -= 1
             self._release_inputs(node)
         if self.emit is not None:
             self._emit_finished(outcome)
+        return True
 
     def _emit_finished(self, outcome: Outcome) -> None:
         at = outcome.finished or time.monotonic_ns()
