@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from odibi.errors import NodeTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_LOOK = 0.5
+"""Seconds. A signal that the system gives to another thread does not end a wait: it is seen when the wait is over."""
 
 
 class _GivenUp(BaseException):
@@ -43,7 +47,6 @@ def call_within(seconds: float, call: Callable[[], Any], *, name: str, interrupt
             done.set()
 
     thread = threading.Thread(target=run, name=f"{threading.current_thread().name}-{name}", daemon=True)
-    thread.start()
 
     def give_up() -> None:
         interrupt()
@@ -51,7 +54,10 @@ def call_within(seconds: float, call: Callable[[], Any], *, name: str, interrupt
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_GivenUp))
 
     try:
-        in_time = done.wait(seconds)
+        thread.start()
+        end = monotonic() + seconds
+        while not (in_time := done.wait(max(0.0, min(_LOOK, end - monotonic())))) and monotonic() < end:
+            pass
     except BaseException:
         give_up()  # whoever waited was interrupted, so nobody wants the result any more
         raise
