@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from odibi.contracts.cache import Cache, CacheEntry, CacheStats, Lease
+    from odibi.contracts.cache import Cache, Cached, CacheEntry, CacheStats, Lease
     from odibi.contracts.checkpoint import CheckpointStore, RunLock, RunRecord
     from odibi.contracts.engine import Column, Engine, FrameInfo, Session
     from odibi.contracts.executor import Executor, Outcome, State, Task, Work
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from odibi.contracts.observer import Observer
     from odibi.contracts.option import option
     from odibi.contracts.secret import Secret, SecretStore
-    from odibi.contracts.storage import ABSENT, ALWAYS, Match, Stat, Storage, check_path
+    from odibi.contracts.storage import ABSENT, ALWAYS, FolderStorage, Match, Stat, Storage, check_path
     from odibi.contracts.transform import Transform, TransformContext
     from odibi.contracts.trigger import Batch, Schedule, TriggerSource
 
@@ -44,10 +44,10 @@ FAMILIES: tuple[str, ...] = (
 _HOMES = {
     "option": ("option",),
     "engine": ("Column", "Engine", "FrameInfo", "Session"),
-    "storage": ("ABSENT", "ALWAYS", "Match", "Stat", "Storage", "check_path"),
+    "storage": ("ABSENT", "ALWAYS", "FolderStorage", "Match", "Stat", "Storage", "check_path"),
     "format": ("Format", "Source", "TableFormat", "Target", "WriteMode", "WriteReport"),
     "transform": ("Transform", "TransformContext"),
-    "cache": ("Cache", "CacheEntry", "CacheStats", "Lease"),
+    "cache": ("Cache", "Cached", "CacheEntry", "CacheStats", "Lease"),
     "checkpoint": ("CheckpointStore", "RunLock", "RunRecord"),
     "trigger": ("Batch", "Schedule", "TriggerSource"),
     "metric": ("Kind", "Measurement", "MetricSink"),
@@ -65,10 +65,12 @@ __all__ = [
     "Cache",
     "CacheEntry",
     "CacheStats",
+    "Cached",
     "CheckpointStore",
     "Column",
     "Engine",
     "Executor",
+    "FolderStorage",
     "Format",
     "FrameInfo",
     "Kind",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 
 @attrs.frozen
@@ -16,10 +16,11 @@ class CacheEntry:
 
     Attributes:
         key: the fingerprint.
-        size: in bytes.
+        size: of the content, in bytes.
         created, used: seconds since the epoch, UTC.
-        expires: seconds since the epoch, UTC; ``None`` for never.
         checksum: of the content, as ``"algorithm:hex"``.
+        label: what the content is, as whoever put it there said (``"pandas"``, ``"json"``).
+        expires: seconds since the epoch, UTC; ``None`` for never.
     """
 
     key: str
@@ -27,12 +28,30 @@ class CacheEntry:
     created: float
     used: float
     checksum: str
+    label: str = ""
     expires: float | None = None
 
 
 @attrs.frozen
+class Cached:
+    """What :meth:`Cache.get` found.
+
+    Attributes:
+        data: the content, read-only; memory-mapped where the cache is local. It stays valid for as long as somebody
+            holds it, whatever happens to the entry.
+        label: as it was put.
+    """
+
+    data: memoryview
+    label: str = ""
+
+
+@attrs.frozen
 class CacheStats:
-    """Counts since the cache was made; ``corrupt`` counts entries that failed their checksum (each also a miss)."""
+    """What is there, and counts since the cache was made, of all its users together.
+
+    ``corrupt`` counts entries that failed their checksum (each is also a miss).
+    """
 
     entries: int
     bytes: int
@@ -60,38 +79,54 @@ class Lease:
 
 @runtime_checkable
 class Cache(Protocol):
-    """Frames by key, stored as Arrow IPC. Nothing is ever unpickled.
+    """Bytes by key. Frames are stored as Arrow IPC files, which engines write and read; nothing is ever unpickled.
 
     Promises:
-        * Content is checked on the way in and out: a flipped bit is a miss, never a wrong answer.
+        * Content is checked on the way in and out: a flipped bit, wherever it is, is a miss, never a wrong answer.
+          The damaged entry is removed, counted, and told in a warning of the logger ``odibi.cache``.
         * An entry is visible whole or not at all, to every process.
         * An entry whose time is up is not returned, at the very second it is up.
         * :meth:`evict` and :meth:`purge_expired` never spoil an entry that somebody reads.
+        * A cache with a bound on its size keeps it by itself, removing the least recently used entries.
         * All methods may be called from many threads and processes at once.
+
+    A key is a fingerprint: 1 to 128 of the characters ``a-z``, ``0-9``, ``-`` and ``_``; anything else is a
+    ``ValueError``.
     """
 
-    def get(self, key: str) -> Any | None:
-        """The entry as an object with ``__arrow_c_stream__`` (memory-mapped where it is local), or ``None``."""
+    def get(self, key: str) -> Cached | None:
+        """The content, checked, or ``None``."""
+        ...
+
+    def find(self, keys: Collection[str]) -> set[str]:
+        """Those of ``keys`` that have an entry whose time is not up.
+
+        Looks at no content, counts neither as hit nor as miss, and does not change what was used last. Made for
+        thousands of keys at once.
+        """
         ...
 
     def put(
         self,
         key: str,
-        writer: Callable[[BinaryIO], None],
+        writer: Callable[[BinaryIO], object],
         ttl: float | None = None,
         *,
+        label: str = "",
         lease: Lease | None = None,
     ) -> CacheEntry:
-        """Store what ``writer`` writes to the file it is given.
+        """Store what ``writer`` writes to the file it is given, instead of what is there.
 
         Args:
-            key: the fingerprint, in hex.
-            writer: writes an Arrow IPC file. If it raises, there is no entry.
-            ttl: seconds to live; ``None`` for ever.
+            key: the fingerprint.
+            writer: writes the content, in order. If it raises, nothing has changed, and its error comes out.
+            ttl: seconds to live; ``None`` for as long as the cache itself keeps entries.
+            label: given back with the content.
             lease: the lease under which this was computed.
 
         Raises:
-            Conflict: the lease was lost to a newer one.
+            Conflict: the lease was lost to a newer one; nothing was stored.
+            StorageError: it cannot be stored (the disk is full, say); nothing has changed.
         """
         ...
 
@@ -103,8 +138,12 @@ class Cache(Protocol):
         """Every entry, lazily, by key; expired ones too."""
         ...
 
+    def verify(self) -> Iterator[CacheEntry]:
+        """Check the content of every entry; those that are damaged are removed and come out."""
+        ...
+
     def purge_expired(self) -> int:
-        """Remove entries whose time is up; returns how many."""
+        """Remove entries whose time is up, and what killed writers left behind; returns how many entries."""
         ...
 
     def evict(self, max_bytes: int) -> int:
@@ -116,6 +155,10 @@ class Cache(Protocol):
 
         Holds across threads, processes and machines that share the cache; ends by itself when ``ttl`` is over.
         """
+        ...
+
+    def renew(self, lease: Lease, ttl: float) -> Lease | None:
+        """The same lease (with its token) for ``ttl`` seconds from now on; ``None`` if it was lost."""
         ...
 
     def release(self, lease: Lease) -> None:

@@ -39,7 +39,7 @@ class RunLock(Protocol):
     """Grows with each holder; a holder whose token is no longer the newest cannot write."""
 
     def held(self) -> bool:
-        """Whether it is still ours."""
+        """Whether it is still ours; asked before each publish."""
         ...
 
     def release(self) -> None:
@@ -49,31 +49,60 @@ class RunLock(Protocol):
 
 @runtime_checkable
 class CheckpointStore(Protocol):
-    """Append-only journals, one a run, and the offsets of streams.
+    """Append-only journals, one a run; the newest good result of each node; the offsets of streams.
 
     Promises:
-        * A record is durable when :meth:`append` returns; several appends may share one sync.
-        * A record torn by a crash is dropped, never misread; those before it are whole.
+        * Records are durable when :meth:`append` returns. Calls from several threads may share one sync, and the
+          records of one call always do.
+        * Records torn by a crash are dropped, never misread; those before them are whole. The records of one call are
+          there all or none.
         * A stream's offset commits in the same transaction as the end of the run that consumed it.
-        * Two runs of one pipeline cannot both hold its lock; a lock dies with its holder; a holder that lost it
-          cannot append (:class:`~odibi.errors.Conflict`).
+        * Two runs of one pipeline cannot both hold its lock; a lock dies with its holder; a holder that lost it can
+          neither :meth:`begin`, :meth:`append` nor :meth:`finish` (:class:`~odibi.errors.Conflict`).
         * Names are compared whole: ``etl`` never shows runs of ``etl_daily``.
+        * The cost of a call does not grow with the number of earlier runs.
+        * What cannot be written (the disk is full, say) is a :class:`~odibi.errors.StorageError`, and what was there
+          stays.
     """
 
     def lock(self, pipeline: str, *, wait: float = 0.0) -> RunLock:
         """The pipeline's lock.
 
+        Args:
+            pipeline: any text.
+            wait: seconds to wait for whoever holds it.
+
         Raises:
-            Conflict: somebody else holds it, and still did after ``wait`` seconds; says who.
+            Conflict: somebody else holds it, and still did after ``wait`` seconds; says who (process and host) and
+                since when.
         """
         ...
 
-    def begin(self, run_id: str, pipeline: str, detail: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
-        """Open a run's journal."""
+    def begin(
+        self,
+        run_id: str,
+        pipeline: str,
+        detail: Mapping[str, Any],
+        *,
+        lock: RunLock | None = None,
+        sync: bool = True,
+    ) -> None:
+        """Open a run's journal.
+
+        Args:
+            run_id: sorts by time.
+            pipeline: its name.
+            detail: JSON values.
+            lock: the lock under which the run writes; without one, nobody is kept out.
+            sync: durable when this returns; otherwise with the first :meth:`append` or :meth:`finish`.
+        """
         ...
 
-    def append(self, run_id: str, record: Mapping[str, Any]) -> None:
-        """Add one record (JSON values only) to the journal."""
+    def append(self, run_id: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Add records (JSON values only) to the journal, durably and all or none.
+
+        A record that has ``node`` and ``fingerprint`` is that node's newest result, see :meth:`results`.
+        """
         ...
 
     def finish(self, run_id: str, state: str, offsets: Mapping[str, Any] | None = None) -> None:
@@ -96,8 +125,31 @@ class CheckpointStore(Protocol):
         """Runs without their outcomes, newest first."""
         ...
 
+    def results(self, pipeline: str) -> Mapping[str, Mapping[str, Any]]:
+        """Node to its newest record that has a ``fingerprint``, of whichever run.
+
+        Each record has one more key, ``run_id``. :meth:`prune` and :meth:`remove` leave these alone.
+        """
+        ...
+
+    def forget(self, pipeline: str, nodes: Sequence[str] | None = None) -> None:
+        """Drop :meth:`results` of these nodes, or of all."""
+        ...
+
     def prune(self, keep_last: int, pipeline: str | None = None) -> int:
-        """Remove all but the newest ``keep_last`` finished runs of each pipeline; returns how many."""
+        """Remove all but the newest ``keep_last`` finished runs of each pipeline; returns how many.
+
+        Runs that go on, and the newest run if it was interrupted, are never removed.
+        """
+        ...
+
+    def remove(self, run_id: str) -> None:
+        """Remove a run with its journal.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: it goes on.
+        """
         ...
 
     def offset(self, stream: str) -> Any | None:

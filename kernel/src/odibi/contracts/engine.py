@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol, runtime_checkable
 
 import attrs
 
@@ -123,6 +123,24 @@ class Engine(Protocol):
 
     def from_arrow(self, stream: Any) -> Frame:
         """A frame from any object with ``__arrow_c_stream__``."""
+        ...
+
+    def write_arrow(self, frame: Frame, file: BinaryIO) -> None:
+        """Write the frame to ``file`` as one Arrow IPC file (not a stream), so that :meth:`read_arrow` gives it back.
+
+        It must come back as it was: columns, types of columns, index, and whatever else of it a step can see.
+
+        Raises:
+            DataError: this frame would not; says why.
+        """
+        ...
+
+    def read_arrow(self, data: memoryview) -> Frame:
+        """The frame that :meth:`write_arrow` wrote, from memory that stays as it is, without a copy where possible.
+
+        Raises:
+            DataError: it is none.
+        """
         ...
 
     def inspect(self, frame: Frame) -> FrameInfo:

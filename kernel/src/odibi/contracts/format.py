@@ -118,6 +118,10 @@ class Format(Protocol):
     extensions: ClassVar[tuple[str, ...]]
     """File name endings that mean this format (``(".csv", ".csv.gz")``); the first is given to new parts."""
 
+    exact: ClassVar[bool]
+    """Whether a frame that was written whole comes back as it was, types of columns included; then what a node wrote
+    can stand for its result. Taken as false where a format does not say."""
+
     def read_object(self, file: BinaryIO, *, name: str, columns: Sequence[str] | None = None) -> Frame:
         """The frame in ``file``.
 

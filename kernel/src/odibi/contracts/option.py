@@ -19,6 +19,7 @@ def option(
     only: Literal["read", "write"] | None = None,
     secret: bool = False,
     is_path: bool = False,
+    connection: bool = False,
     validator: Any = None,
     converter: Any = None,
 ) -> Any:
@@ -34,13 +35,16 @@ def option(
         secret: the value never appears in a ``repr``, a log, an event or a story. Give such a field the type
             :class:`~odibi.contracts.secret.Secret`, or ``str``.
         is_path: a relative value is resolved against the folder of the project file before the component is built.
+        connection: the value is the name of one of the project's connections, and the component is given its
+            :class:`~odibi.contracts.storage.Storage`, built. Give such a field the type ``Storage``.
         validator: an attrs validator; raise ``ValueError`` with a sentence.
         converter: an attrs converter, applied after the value was given its type.
 
     Returns:
         What :func:`attrs.field` returns, with the above under ``metadata["odibi"]``.
     """
-    metadata = {"odibi": {"help": help, "aliases": tuple(aliases), "only": only, "secret": secret, "is_path": is_path}}
+    said = {"help": help, "aliases": tuple(aliases), "only": only, "secret": secret, "is_path": is_path}
+    metadata = {"odibi": {**said, "connection": connection}}
     given: dict[str, Any] = {"factory": factory} if factory is not None else {"default": default}
     return attrs.field(
         **given, validator=validator, converter=converter, metadata=metadata, repr=not secret, kw_only=True

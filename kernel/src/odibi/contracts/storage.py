@@ -76,6 +76,11 @@ class Storage(Protocol):
           timed out and cut off are :class:`~odibi.errors.Transient`. Nothing but a
           :class:`~odibi.errors.StorageError` escapes.
         * All methods may be called from many threads at once.
+
+    A storage may have a class attribute ``etag_resolution``, in seconds: two changes that are no further apart may
+    share an etag, so that what was changed that recently has to be looked at again. Without one, etags never do.
+
+    A storage that can make many objects visible in one step also is a :class:`FolderStorage`.
     """
 
     def read(self, path: str) -> bytes:
@@ -127,6 +132,29 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Let go of connections; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class FolderStorage(Storage, Protocol):
+    """A storage whose folders can be replaced in one step."""
+
+    def replace_folder(self, staged: str, path: str) -> bool:
+        """Make the objects below ``staged`` those below ``path``, in one step that every reader sees whole, durably.
+
+        What was below ``path`` is removed afterwards, and ``staged`` is gone. ``path`` may have nothing below it, and
+        may be a single object, which the folder then replaces. An object that was being read can be read to its end.
+
+        Args:
+            staged: a folder whose last part begins with ``.odibi-stage-``, beside ``path`` (in the same folder).
+            path: the folder to replace.
+
+        Returns:
+            Whether it was done; ``False``, with nothing changed, where this file system cannot do it in one step.
+
+        Raises:
+            NotFound: nothing lies below ``staged``.
+        """
         ...
 
 
