@@ -95,6 +95,39 @@ class ComponentConfig:
 
 
 @attrs.frozen
+class Checkpoints:
+    """The store of journals by its ``type``, with its options, and what the kernel does with it.
+
+    Attributes:
+        type: the checkpoint store's component.
+        resume: go on with the last run of the pipeline when that was interrupted.
+        keep_last: how many finished runs of a pipeline are kept; ``None`` for all.
+        wait: seconds to wait for another run of the same pipeline to end.
+        options: the component's.
+    """
+
+    type: str
+    resume: bool = False
+    keep_last: int | None = 100
+    wait: float = 0.0
+    options: Mapping[str, Any] = EMPTY
+
+
+@attrs.frozen
+class CachePolicy:
+    """Whether, and how long, a node's result may stand for what its node would give.
+
+    Attributes:
+        enabled: ``False`` for a node whose result cannot be known from its inputs: it always runs, and so does what
+            needs it.
+        ttl: seconds for which a result is taken for good; then the node runs whatever its inputs are.
+    """
+
+    enabled: bool = True
+    ttl: float | None = None
+
+
+@attrs.frozen
 class Read:
     """What a node reads: a path, a table or a query of a connection.
 
@@ -291,7 +324,9 @@ class Node:
         arguments: parameter to input, where their names differ.
         read, transform, validation, write: see there.
         engine: instead of the pipeline's.
-        cache: whether its result may be reused.
+        cache: whether its result may be reused, and for how long. By default it may, and is kept in the project's
+            cache unless the node is sensitive; ``True`` keeps that of a sensitive node too.
+        version: of anything its result depends on that does not show: a model file, a remote service.
         sensitive: columns whose values are masked wherever rows are shown; ``True`` for all.
         on_error: what its failure does to the run.
         retry: instead of the project's.
@@ -311,7 +346,8 @@ class Node:
     validation: Validation | None = None
     write: Write | None = None
     engine: str | None = None
-    cache: bool = True
+    cache: CachePolicy | bool | None = None
+    version: str = ""
     sensitive: bool | tuple[str, ...] = False
     on_error: OnError | None = None
     retry: Retry | None = None
@@ -414,7 +450,7 @@ class Project:
     alerts: tuple[Alert, ...] = ()
     story: Story | None = None
     cache: ComponentConfig | None = None
-    checkpoints: ComponentConfig | None = None
+    checkpoints: Checkpoints | None = None
     executor: ComponentConfig = attrs.field(factory=lambda: ComponentConfig("threads"))
     triggers: Mapping[str, ComponentConfig] = EMPTY
     metrics: tuple[ComponentConfig, ...] = ()

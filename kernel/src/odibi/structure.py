@@ -433,7 +433,7 @@ class OptionField:
         name: the attribute's name.
         type: resolved.
         default: :data:`NO_DEFAULT` if it must be given.
-        help, aliases, only, secret, is_path: as :func:`odibi.contracts.option.option` was told.
+        help, aliases, only, secret, is_path, connection: as :func:`odibi.contracts.option.option` was told.
         attribute: as attrs knows it.
     """
 
@@ -446,6 +446,7 @@ class OptionField:
     only: str | None
     secret: bool
     is_path: bool
+    connection: bool
     attribute: attrs.Attribute[Any]
 
     @property
@@ -486,6 +487,7 @@ def _option_field(field: attrs.Attribute[Any], hints: Mapping[str, Any]) -> Opti
         only=said.get("only"),
         secret=bool(said.get("secret")),
         is_path=bool(said.get("is_path")),
+        connection=bool(said.get("connection")),
         attribute=field,
     )
 
@@ -654,7 +656,11 @@ def _take_options(
     allowed = {key: field for key, field in fields.items() if key not in wrong_way}
     try:
         values, wrong, given = _take_fields(
-            wanted, allowed, lambda field: _converter().get_structure_hook(field.type), "option", {}
+            wanted,
+            allowed,
+            lambda field: _as_built if field.connection else _converter().get_structure_hook(field.type),
+            "option",
+            {},
         )
     except StructureHandlerNotFoundError as error:
         where = f"{cls.__module__}:{cls.__qualname__}"
@@ -668,6 +674,11 @@ def _take_options(
     if not problems:  # a validator may look at other options, so these must be right first
         problems = _invalid_values(cls, values, given)
     return values, problems
+
+
+def _as_built(value: Any, _: Any) -> Any:
+    """The value of an option that is a connection: its storage, once built, and until then its name."""
+    return value
 
 
 def _resolve(value: str | Path, base_dir: Path) -> str | Path:

@@ -93,12 +93,18 @@ def _components(checker: Checker) -> None:
         checker.component("storage", connection.type, connection.options, (*at, "type"), at)
     single: Iterable[tuple[str, str, ComponentConfig | None]] = (
         ("cache", "cache", project.cache),
-        ("checkpoint", "checkpoints", project.checkpoints),
         ("executor", "executor", project.executor),
     )
     for family, key, config in single:
         if config is not None:
             _component(checker, family, config, (key,))
+    store = project.checkpoints
+    if store is not None:
+        checker.component("checkpoint", store.type, store.options, ("checkpoints", "type"), ("checkpoints",))
+        if store.keep_last is not None and store.keep_last < 1:
+            checker.say(f"keep_last is {store.keep_last}", ("checkpoints", "keep_last"), "Give 1 or more.")
+        if not 0 <= store.wait < float("inf"):
+            checker.say(f"wait is {store.wait:g} seconds", ("checkpoints", "wait"), "Give 0 or more.")
     for family, key, named in (("trigger", "triggers", project.triggers), ("secret", "secrets", project.secrets)):
         for name, config in named.items():
             _component(checker, family, config, (key, name))

@@ -15,7 +15,7 @@ from odibi.config.sqlnames import table_names
 from odibi.contracts.format import WriteMode
 from odibi.errors import ConfigError, OdibiError
 from odibi.functions import is_rowwise
-from odibi.model import Function, Node, OnFail, Operation, Pipeline, Range, Read, Sql, Validation, Write
+from odibi.model import CachePolicy, Function, Node, OnFail, Operation, Pipeline, Range, Read, Sql, Validation, Write
 from odibi.structure import did_you_mean
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class NodeChecker:
             self._write(node.write, engine, (*at, "write"))
         checker.retry(node.retry, (*at, "retry"))
         checker.timeout(node.timeout, at)
+        if isinstance(node.cache, CachePolicy) and node.cache.ttl is not None and node.cache.ttl <= 0:
+            self.say(f"ttl is {node.cache.ttl:g} seconds", (*at, "cache"), "Give a time above 0, or cache: false.")
         checker.level(node.log_level, (*at, "log_level"))
 
     def _purpose(self, node: Node, at: Path) -> None:

@@ -11,7 +11,7 @@ from odibi.errors import ComponentNotFound, InvalidPath, Problem
 from odibi.formats import format_of
 from odibi.model import Retry
 from odibi.references import references, resolve
-from odibi.structure import did_you_mean, option_problems
+from odibi.structure import did_you_mean, option_fields, option_problems
 
 if TYPE_CHECKING:
     from odibi.config.load import Loaded
@@ -76,9 +76,11 @@ class Checker:
             return False
         full = self.host.resolve(family, engine, name)
         known = self._known(options, options_at)
-        troubles = option_problems(
-            self.host.component(family, full), known, purpose=purpose, base_dir=self.project.root
-        )
+        cls = self.host.component(family, full)
+        for field in option_fields(cls):
+            if field.connection and isinstance(options.get(field.key), str):
+                self.connection(options[field.key], (*options_at, field.key))
+        troubles = option_problems(cls, known, purpose=purpose, base_dir=self.project.root)
         for path, what, remedy in troubles:
             # The value of a secret is not known here, so what a validator says of it means nothing.
             if not path or not references(options.get(str(path[0]))):

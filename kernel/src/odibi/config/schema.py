@@ -21,6 +21,8 @@ from odibi.contracts.secret import Secret
 from odibi.errors import OdibiError
 from odibi.model import (
     Alert,
+    CachePolicy,
+    Checkpoints,
     ComponentConfig,
     Connection,
     Function,
@@ -58,6 +60,8 @@ _SCALARS: dict[Any, Schema] = {
     object: {},
 }
 _OPTIONS: Schema = {"type": "object"}
+_NAME: Schema = {"type": "string"}
+_DURATION: Schema = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"\d"}]}
 
 
 def json_schema(cls: type, *, purpose: Literal["read", "write"] | None = None) -> Schema:
@@ -177,7 +181,7 @@ class _Maker:
         return {"description": about, **schema} if about and not about.startswith("Method") else schema
 
     def _field(self, cls: type, field: OptionField, said: Mapping[str, str]) -> Schema:
-        schema = self._component_field(cls, field) or self.of(field.type)
+        schema = self._component_field(cls, field) or (dict(_NAME) if field.connection else self.of(field.type))
         about = field.help or said.get(field.name, "")
         if about:
             schema = {**schema, "description": about}
@@ -189,9 +193,15 @@ class _Maker:
     # --- shapes that are not their class's --------------------------------------------------------------------------
 
     def _component_field(self, cls: type, field: OptionField) -> Schema | None:
+        if (cls, field.name) in ((CachePolicy, "ttl"), (Checkpoints, "wait")):
+            return {"anyOf": [*_DURATION["anyOf"], {"type": "null"}]}
+        if cls is Node and field.name == "cache":
+            return {"anyOf": [*_DURATION["anyOf"], {"type": "boolean"}, self.of(CachePolicy), {"type": "null"}]}
         if cls is not Project:
             return None
-        single = {"cache": "cache", "checkpoints": "checkpoint", "executor": "executor"}
+        if field.name == "checkpoints":
+            return self._checkpoints()
+        single = {"cache": "cache", "executor": "executor"}
         named = {"triggers": "trigger", "secrets": "secret"}
         listed = {"metrics": "metric", "observers": "observer"}
         if field.name in single:
@@ -209,6 +219,15 @@ class _Maker:
         if known:
             shape = {"oneOf": [self._typed(name, cls) for name, cls in known.items()]}
         return {"anyOf": [{"type": "string"}, shape]} if text else shape
+
+    def _checkpoints(self) -> Schema:
+        """The shape of a component with the kernel's own keys beside its options."""
+        own = self.of_class(Checkpoints, omit=("options", "type"))["properties"]
+        schema = self._components("checkpoint", text=True)
+        shape = schema["anyOf"][1]
+        for each in shape.get("oneOf", [shape]):
+            each["properties"] = {**each["properties"], **own}
+        return schema
 
     def _typed(self, name: str, cls: type | None) -> Schema:
         if cls is None:

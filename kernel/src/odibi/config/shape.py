@@ -9,9 +9,12 @@ from typing import Any
 import attrs
 from cattrs import Converter
 
+from odibi.config.durations import seconds
 from odibi.config.tree import Path
 from odibi.model import (
     Alert,
+    CachePolicy,
+    Checkpoints,
     ComponentConfig,
     Connection,
     Function,
@@ -32,6 +35,7 @@ from odibi.structure import StructureError, Trouble, class_hook, describe, did_y
 PROJECT_KEYS = {"name": "project"}
 PIPELINE_KEYS = {"name": "pipeline"}
 PROJECT_OMIT = ("root", "functions")
+CHECKPOINTS_KEYS = ("type", "resume", "keep_last", "wait")
 _PARTS = ("read", "transform", "validation", "write")
 
 STEP_KINDS = ("sql", "function", "operation")
@@ -65,8 +69,10 @@ def is_component_option(path: Path) -> bool:
     match path:
         case ("connections" | "triggers" | "engines", _, key, *_):
             return key != "type"
-        case ("cache" | "checkpoints" | "executor", key, *_):
+        case ("cache" | "executor", key, *_):
             return key != "type"
+        case ("checkpoints", key, *_):
+            return key not in CHECKPOINTS_KEYS
         case ("metrics" | "observers", int(), key, *_):
             return key != "type"
         case ("alerts", int(), key, *_):
@@ -104,6 +110,50 @@ def _component(data: Any, _: Any) -> ComponentConfig:
     if isinstance(data, str) and data:
         return ComponentConfig(str(data))
     return ComponentConfig(_type_of(data, "the component"), _options(data, "type"))
+
+
+def _checkpoints(converter: Converter) -> Any:
+    hook = class_hook(Checkpoints, converter, hooks={"options": _raw_options, "wait": duration, "type": _name})
+
+    def build(data: Any, kind: Any) -> Checkpoints:
+        if isinstance(data, str) and data:
+            return Checkpoints(str(data))
+        _type_of(data, "the checkpoint store")
+        known = {key: value for key, value in data.items() if key in CHECKPOINTS_KEYS}
+        return hook({**known, "options": _options(data, *CHECKPOINTS_KEYS)}, kind)
+
+    return build
+
+
+def _name(data: Any, _: Any) -> str:
+    return str(data)
+
+
+def duration(data: Any, _: Any = None) -> float | None:
+    """Seconds: a number, or a duration such as ``7d``."""
+    if data is None:
+        return None
+    try:
+        return float(data) if isinstance(data, int | float) and not isinstance(data, bool) else seconds(str(data))
+    except ValueError:
+        refuse(f"{describe(data)} is no duration", "Write a number of seconds, or one with a unit, such as 36h or 7d.")
+
+
+def _cache_policy(converter: Converter) -> Any:
+    hook = class_hook(CachePolicy, converter, hooks={"ttl": duration})
+    flag = converter.get_structure_hook(bool)
+
+    def build(data: Any, _: Any) -> CachePolicy | bool | None:
+        """``false``, ``true``, a duration, or a mapping."""
+        if data is None:
+            return None
+        if isinstance(data, Mapping):
+            return hook(data, CachePolicy)
+        if isinstance(data, str) and any(char.isdigit() for char in data):
+            return CachePolicy(ttl=duration(data))
+        return bool(flag(data, bool))
+
+    return build
 
 
 def _connections(converter: Converter) -> Any:
@@ -188,7 +238,7 @@ def _unique(converter: Converter) -> Any:
 
 
 def _node(converter: Converter) -> Any:
-    hook = class_hook(Node, converter, hints=_NODE_HINTS)
+    hook = class_hook(Node, converter, hooks={"cache": _cache_policy(converter)}, hints=_NODE_HINTS)
 
     def build(data: Any, kind: Any) -> Node:
         # Nothing below "write:" is nearly always a wrong indentation, and a node that writes nothing is no error.
@@ -205,6 +255,10 @@ def _node(converter: Converter) -> Any:
         return node
 
     return build
+
+
+def _optional(hook: Any) -> Any:
+    return lambda data, kind: None if data is None else hook(data, kind)
 
 
 def _raw_options(data: Any, _: Any) -> dict[str, Any]:
@@ -235,7 +289,11 @@ def project_converter() -> Converter:
         Project,
         converter,
         keys=PROJECT_KEYS,
-        hooks={"connections": _connections(converter), "engines": _engines},
+        hooks={
+            "connections": _connections(converter),
+            "engines": _engines,
+            "checkpoints": _optional(_checkpoints(converter)),
+        },
         omit=PROJECT_OMIT,
         hints=_PROJECT_HINTS,
     )

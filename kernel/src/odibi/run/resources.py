@@ -15,12 +15,18 @@ from odibi.references import resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from odibi.contracts.cache import Cache
+    from odibi.contracts.checkpoint import CheckpointStore
     from odibi.contracts.engine import Engine
     from odibi.contracts.secret import Secret
     from odibi.contracts.storage import Storage
     from odibi.host import Host
     from odibi.model import Project, Quarantine, Read
     from odibi.redact import Redactor
+
+
+_CONNECTED = ("cache", "checkpoint", "trigger", "metric", "observer")
+"""Families whose components may work on a connection of the project."""
 
 
 class Resources:
@@ -48,6 +54,25 @@ class Resources:
     def storage(self, connection: str) -> Storage:
         """The connection called ``connection``."""
         return self._once("storage", connection, lambda: self._connect(connection))  # type: ignore[no-any-return]
+
+    def cache(self) -> Cache | None:
+        """The project's cache, if it has one."""
+        config = self.project.cache
+        return (
+            None
+            if config is None
+            else self._once("cache", "", lambda: self._build("cache", config.type, config.options))
+        )  # type: ignore[no-any-return]
+
+    def checkpoints(self) -> CheckpointStore | None:
+        """The project's checkpoint store, if it has one."""
+        config = self.project.checkpoints
+        if config is None:
+            return None
+        store: CheckpointStore = self._once(
+            "checkpoint", "", lambda: self._build("checkpoint", config.type, config.options)
+        )
+        return store
 
     def source(self, read: Read, engine: str) -> Source:
         """What a node reads, ready for its engine."""
@@ -192,4 +217,16 @@ class Resources:
         return self._plain(family, name, resolve(options, self.secret), purpose)
 
     def _plain(self, family: str, name: str, options: Mapping[str, Any], purpose: str | None = None) -> Any:
+        if family in _CONNECTED:
+            options = self._connected(family, name, options)
         return self.host.build(family, name, options, base_dir=self.project.root, purpose=purpose)  # type: ignore[arg-type]
+
+    def _connected(self, family: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options, with the storage in place of the name of a connection where a component asks for one."""
+        from odibi.structure import option_fields
+
+        given = dict(options)
+        for field in option_fields(self.host.component(family, name)):
+            if field.connection and isinstance(given.get(field.key), str):
+                given[field.key] = self.storage(given[field.key])
+        return given
