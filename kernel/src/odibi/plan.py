@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from odibi.errors import GraphError, Problem
-from odibi.graph import build_graph, subgraph
+from odibi.graph import build_graph, critical_turns, subgraph
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from odibi.fingerprint import Fingerprint
     from odibi.graph import Graph
     from odibi.model import Pipeline
+
+
+INPUT = "an input of a selected node"
+"""Why a node is in a plan that nobody selected."""
 
 
 class Action(str, Enum):
@@ -35,6 +40,11 @@ class Plan:
         actions, reasons: for each node of the graph.
         keep: nodes whose values the caller wants when the run is over.
         priority: for each node its turn among ready nodes; 0 goes first.
+        prints: the fingerprint of each node; empty where nothing of earlier runs is known.
+        loads: nodes that do not run, but whose results others need that do, with where these are: ``cache`` or
+            ``output``.
+        later: nodes that do not run, whose results the caller may ask for when the run is over, and where these are.
+        estimates: for each node the seconds it took last time; 0 where that is not known.
         prepared: what a run worked out from the plan alone, for the next run of the same plan.
     """
 
@@ -44,6 +54,10 @@ class Plan:
     reasons: Sequence[str]
     keep: frozenset[int]
     priority: Sequence[int]
+    prints: Sequence[Fingerprint] = ()
+    loads: Mapping[int, str] = attrs.field(factory=dict)
+    later: Mapping[int, str] = attrs.field(factory=dict)
+    estimates: Sequence[float] = ()
     prepared: dict[Any, Any] = attrs.field(factory=dict, repr=False, eq=False)
 
     def __len__(self) -> int:
@@ -76,7 +90,7 @@ def make_plan(
     chosen, reasons = _chosen(full, select, targets, handed)
     needed = _needed(full, chosen - handed, handed)
     for node in needed - chosen:
-        reasons[node] = "an input of a selected node"
+        reasons[node] = INPUT
     graph = subgraph(full, needed, [*full.given, *(full.nodes[node].name for node in sorted(handed))])
     kept = _kept(graph, targets)
     return Plan(
@@ -87,7 +101,7 @@ def make_plan(
         if reasons
         else ["nothing is kept from earlier runs"] * len(graph),
         kept,
-        _priority(graph),
+        critical_turns(graph),
     )
 
 
@@ -134,16 +148,3 @@ def _kept(graph: Graph, targets: Collection[str] | None) -> frozenset[int]:
     if targets is not None:
         return frozenset(graph.index[name] for name in targets if graph.index.get(name, len(graph)) < len(graph))
     return frozenset(node for node, item in enumerate(graph.nodes) if not graph.successors[node] and item.write is None)
-
-
-def _priority(graph: Graph) -> list[int]:
-    """Longest remaining path first, by number of nodes; as written among equals.
-
-    List scheduling by critical path stays within a few percent of the lower bound on ragged graphs, where a
-    first-in-first-out queue loses three quarters on a comb.
-    """
-    remaining = graph.remaining()
-    turn = [0] * len(graph)
-    for place, node in enumerate(sorted(range(len(graph)), key=remaining.__getitem__, reverse=True)):
-        turn[node] = place
-    return turn

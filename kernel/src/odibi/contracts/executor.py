@@ -53,6 +53,7 @@ class Outcome:
         reason: why it never started, in words; empty if it did.
         warnings: sentences for people: validation rules that only warn, and their like.
         quarantined: rows that validation set aside.
+        kept: under which label the cache keeps the result; empty if it does not.
     """
 
     node: str
@@ -68,6 +69,7 @@ class Outcome:
     reason: str = ""
     warnings: Sequence[str] = ()
     quarantined: int = 0
+    kept: str = ""
 
     @property
     def duration(self) -> float:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 GROUP = "odibi"
+_KERNEL = "odibi-kernel"
 
-_LAYOUT = 1  # of the cache file
+_LAYOUT = 2  # of the cache file
 _RACY = 2.0  # seconds; a folder that changed this recently may change again without its time showing it
 _KEPT_FILES = 20
 
@@ -41,6 +42,7 @@ class Found(NamedTuple):
         location: the folder it is installed in.
         requires: the names of the distributions it needs.
         trouble: why the metadata cannot be used; empty if they can.
+        behind: ``"name==version"`` of the distributions it needs, as far as they are installed; the kernel left out.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Found(NamedTuple):
     location: str = ""
     requires: tuple[str, ...] = ()
     trouble: str = ""
+    behind: tuple[str, ...] = ()
 
 
 def normal(name: str) -> str:
@@ -128,13 +131,14 @@ def _search() -> tuple[tuple[Found, ...], Stamps]:
             seen.add(normal(name))
             version = str(distribution.metadata["Version"] or "")
             requires = tuple(_requirement(line) for line in distribution.requires or ())
+            behind = tuple(f"{each}=={it}" for each, it in sorted(installed_versions({*requires} - {_KERNEL}).items()))
             watched += [
                 str(file.locate())
                 for file in distribution.files or ()
                 if str(file).endswith(("entry_points.txt", "METADATA"))
             ]
             found += [
-                Found(point.name, point.value, name, version, location, requires)
+                Found(point.name, point.value, name, version, location, requires, "", behind)
                 for point in distribution.entry_points
                 if point.group == GROUP
             ]
@@ -208,10 +212,11 @@ def _read(file: str, stamps: Stamps) -> tuple[Found, ...] | None:
 
 
 def _found(row: Any) -> Found:
-    name, value, distribution, version, location, requires, trouble = row
-    if not all(isinstance(text, str) for text in (name, value, distribution, version, location, *requires, trouble)):
+    name, value, distribution, version, location, requires, trouble, behind = row
+    texts = (name, value, distribution, version, location, *requires, trouble, *behind)
+    if not all(isinstance(text, str) for text in texts):
         raise TypeError("not what was written")
-    return Found(name, value, distribution, version, location, tuple(requires), trouble)
+    return Found(name, value, distribution, version, location, tuple(requires), trouble, tuple(behind))
 
 
 def _write(file: str, stamps: Stamps, watched: Stamps, found: tuple[Found, ...]) -> None:

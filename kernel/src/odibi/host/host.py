@@ -150,6 +150,17 @@ class Host:
         """``(name, distribution, version)`` of the loaded plugins, in order; part of a run's record."""
         return tuple((info.name, info.distribution, info.version) for info in self._infos if info.status == "loaded")
 
+    def versions_behind(self, family: str, name: str) -> tuple[str, ...]:
+        """``"name==version"`` of the plugin that offers a component, and of what that plugin needs.
+
+        Nothing is imported. For one that nobody offers there are none.
+        """
+        if (family, name) not in self._claims or (claim := self._winner(family, name)) is None:
+            return ()
+        found = claim.candidate.found
+        version = found.version or next((i.version for i in self._infos if i.distribution == found.distribution), "")
+        return (f"{normal(found.distribution)}=={version}", *found.behind)
+
     def problems(self) -> list[str]:
         """A line for each plugin that is broken or needs another kernel."""
         return [

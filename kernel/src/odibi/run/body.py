@@ -16,6 +16,7 @@ from odibi.errors import ConfigError, OdibiError, Problem, TransformError
 from odibi.events import NodeWarned, StepFinished
 from odibi.functions import is_rowwise
 from odibi.model import Function, Operation, Sql
+from odibi.plan import Action
 from odibi.run.context import NodeContext
 from odibi.run.retry import causes
 from odibi.run.task import Produced
@@ -95,8 +96,14 @@ class BodyMaker:
         Raises:
             ConfigError: a function is not known.
         """
-        nodes = self._graph.nodes
-        return [body or self._body(at, nodes[at]) for at, body in enumerate(self._lasting_bodies())]
+        nodes, actions = self._graph.nodes, self._plan.actions
+        lasting = self._lasting_bodies()
+        if not self._plan.prints or self._plan.loads:  # what is loaded may have to be computed after all
+            return [body or self._body(at, nodes[at]) for at, body in enumerate(lasting)]
+        return [
+            (body or self._body(at, nodes[at])) if actions[at] is Action.RUN else _nothing
+            for at, body in enumerate(lasting)
+        ]
 
     def _lasting_bodies(self) -> Sequence[Body | None]:
         """The bodies that know nothing of this run, and so serve every run of the plan; ``None`` for the others."""
@@ -119,7 +126,11 @@ class BodyMaker:
         if node.read is not None and node.read.chunk_rows is not None:
             self._check_chunks(at, node, engine)
         compute = self._function_body(at, node) if node.function is not None else None
-        return NodeBody(node, engine, self._graph.inputs[at], compute, self._resources, self._frames, self._run_id)
+        made = self._plan.prints[at].whole if self._plan.prints else self._run_id
+        part = hashlib.sha256(f"{made}/{self._pipeline.name}/{node.name}".encode()).hexdigest()[:16]
+        return NodeBody(
+            node, engine, self._graph.inputs[at], compute, self._resources, self._frames, self._run_id, part
+        )
 
     def _check_chunks(self, at: int, node: Node, engine: str) -> None:
         def rowwise(step: Function | Operation) -> bool:
@@ -244,8 +255,16 @@ def _positional(function: Callable[..., Any], inputs: int, *, shared: bool) -> B
     return several
 
 
+def _nothing(_: NodeTask) -> None:
+    """The body of a node that does not run."""
+
+
 class NodeBody:
-    """A node with any of read, transform, validate and write."""
+    """A node with any of read, transform, validate and write.
+
+    ``part`` names what it appends: the same for each attempt at the same work, in whichever run, and another for other
+    work.
+    """
 
     def __init__(
         self,
@@ -256,6 +275,7 @@ class NodeBody:
         resources: Resources,
         frames: Frames,
         run_id: str,
+        part: str,
     ) -> None:
         self._node = node
         self._engine = engine
@@ -264,6 +284,7 @@ class NodeBody:
         self._resources = resources
         self._frames = frames
         self._run_id = run_id
+        self._part = part
         self._steps = node.transform.steps if node.transform is not None else ()
 
     def __call__(self, task: NodeTask) -> Produced:
@@ -401,7 +422,7 @@ class NodeBody:
         )
         if report.bad is not None and validation.quarantine is not None:
             task.check()
-            target = self._resources.quarantine(validation.quarantine, self._engine, self._part())
+            target = self._resources.quarantine(validation.quarantine, self._engine, self._part)
             engine.write(report.bad, target)
         self._tell(task, "validate", 0, begin, engine, report.good, {"rules": [str(it) for it in report.results]})
         if task.queue.emit is not None:
@@ -416,7 +437,7 @@ class NodeBody:
         # A cancelled or timed-out attempt must not publish over the one that follows it.
         task.check()
         begin = monotonic_ns()
-        target = self._resources.target(self._node.write, self._engine, self._part())
+        target = self._resources.target(self._node.write, self._engine, self._part)
         report = engine.write(frame, target)
         self._tell(task, "write", 0, begin, engine, frame, {"target": str(target), "paths": report.paths})
         return report
@@ -428,7 +449,7 @@ class NodeBody:
         assert read.chunk_rows is not None
         assert write is not None
         source = self._resources.source(read, self._engine)
-        target = self._resources.target(write, self._engine, self._part())
+        target = self._resources.target(write, self._engine, self._part)
         begin = monotonic_ns()
 
         def chunks(rows: int) -> Iterator[Any]:
@@ -442,10 +463,6 @@ class NodeBody:
         report = engine.write_chunks(chunks(read.chunk_rows), target)
         self._tell(task, "write", 0, begin, engine, None, {"target": str(target), "paths": report.paths})
         return Produced(None, None, report)
-
-    def _part(self) -> str:
-        """Names this run's part of an append: the same for each attempt at the node."""
-        return hashlib.sha256(f"{self._run_id}/{self._node.name}".encode()).hexdigest()[:16]
 
     def _tell(
         self,

@@ -43,6 +43,8 @@ class WorkQueue:
         emit: takes events; ``None`` if nobody listens.
         runner: runs one task in place of ``task.run()``; ``None`` for that itself.
         share: makes one more reader's handle on a value.
+        settled: outcomes of nodes that need not run.
+        right: raises if the run may not publish any more; ``None`` if nobody could take that from it.
     """
 
     def __init__(
@@ -58,10 +60,15 @@ class WorkQueue:
         emit: Callable[[Event], object] | None,
         runner: Callable[[Any], Outcome] | None,
         share: Callable[[Any], Any],
+        settled: Mapping[int, Outcome] | None = None,
+        right: Callable[[], object] | None = None,
     ) -> None:
         graph = plan.graph
         count = len(graph)
         self.graph = graph
+        self.right = right
+        self.settled = settled or {}
+        self._inputs, self._successors = graph.inputs, graph.successors
         self.bodies = bodies
         self.run_id = run_id
         self.timeouts = timeouts
@@ -79,18 +86,22 @@ class WorkQueue:
         self._node_at = [0] * count
         for node, turn in enumerate(plan.priority):
             self._node_at[turn] = node
-        self._waiting = list(map(len, graph.inputs))
+        self._left = count
+        if settled or plan.loads:
+            self._leave_out(self.settled, plan.loads)
+        self._waiting = list(map(len, self._inputs))
         if graph.given:
-            self._waiting = [sum(slot < count for slot in slots) for slots in graph.inputs]
-        self._readers = list(map(len, graph.successors))
+            self._waiting = [sum(slot < count for slot in slots) for slots in self._inputs]
+        self._readers = list(map(len, self._successors))
         for node in plan.keep:
             self._readers[node] += 1
         self._ready = [turn for turn, waiting in zip(plan.priority, self._waiting, strict=True) if not waiting]
+        if settled:
+            self._ready = [turn for turn in self._ready if self._node_at[turn] not in settled]
         heapify(self._ready)
         self._delayed: list[tuple[float, int, NodeTask]] = []
         self._first_start: dict[int, int] = {}
         self._untried: dict[int, Outcome] = {}
-        self._left = count
         self._running = 0
         self._idle = 0
         self._stopping = False
@@ -122,7 +133,7 @@ class WorkQueue:
     def report(self, task: NodeTask, outcome: Outcome) -> NodeTask | None:
         """Take over the outcome, free what it no longer needs, and hand out the task to carry on with."""
         node = task.index
-        if outcome.state is not State.SUCCEEDED:
+        if outcome.state is not State.SUCCEEDED and not outcome.state.good:
             return self._report_unsuccessful(task, outcome)
         value = outcome.value
         outcome.value = None
@@ -134,18 +145,8 @@ class WorkQueue:
         if not self._lock.acquire(blocking=False):
             self._contend()
         try:
-            self.outcomes[node] = outcome
-            self._left -= 1
-            self._running -= 1
-            if self._readers[node]:
-                self.values[node] = value
+            self._conclude(node, outcome, value)
             del value
-            self._release_inputs(node)
-            waiting = self._waiting
-            for successor in self.graph.successors[node]:
-                waiting[successor] -= 1
-                if not waiting[successor]:
-                    heappush(self._ready, self._priority[successor])
             return self._pop_and_wake()
         finally:
             self._lock.release()
@@ -227,6 +228,36 @@ class WorkQueue:
                 return
         self._lock.acquire()
 
+    def _leave_out(self, settled: Mapping[int, Outcome], loaded: Mapping[int, object]) -> None:
+        """Let nodes that do not run wait for nothing and read nothing."""
+        for node, outcome in settled.items():
+            self.outcomes[node] = outcome
+        self._left -= len(settled)
+        idle = settled.keys() | loaded.keys()
+        done = settled.keys()
+        self._inputs = [
+            () if node in idle else slots if not done else tuple([slot for slot in slots if slot not in done])
+            for node, slots in enumerate(self.graph.inputs)
+        ]
+        self._successors = [
+            [each for each in readers if each not in idle] if readers else () for readers in self.graph.successors
+        ]
+
+    def _conclude(self, node: int, outcome: Outcome, value: Any) -> None:
+        """Take over a good outcome, with the lock held."""
+        self.outcomes[node] = outcome
+        self._left -= 1
+        self._running -= 1
+        if self._readers[node]:
+            self.values[node] = value
+        del value
+        self._release_inputs(node)
+        waiting = self._waiting
+        for successor in self._successors[node]:
+            waiting[successor] -= 1
+            if not waiting[successor]:
+                heappush(self._ready, self._priority[successor])
+
     def _pop(self) -> NodeTask | None:
         if self._stopping:
             return None
@@ -253,7 +284,7 @@ class WorkQueue:
 
     def _release_inputs(self, node: int) -> None:
         count = len(self.outcomes)
-        for slot in self.graph.inputs[node]:
+        for slot in self._inputs[node]:
             if slot < count:
                 self._readers[slot] -= 1
                 if not self._readers[slot]:
@@ -307,7 +338,7 @@ class WorkQueue:
         # What lies behind a settled node is settled too, so each node is looked at once, however many fail.
         todo = [node]
         while todo:
-            below = self.graph.successors[todo.pop()]
+            below = self._successors[todo.pop()]
             todo += [dependant for dependant in below if self._settle(dependant, State.SKIPPED, reason)]
 
     def _settle(self, node: int, state: State, reason: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +14,35 @@ from odibi.errors import RunFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class KeptValues(Mapping[str, Any]):
+    """Values of a run: those it computed, and those that earlier runs left, which are loaded when they are asked for.
+
+    Args:
+        here: the first.
+        later: for each of the others what loads it.
+    """
+
+    def __init__(self, here: Mapping[str, Any], later: Mapping[str, Callable[[], Any]]) -> None:
+        self._here = dict(here)
+        self._later = dict(later)
+        self._lock = threading.Lock()
+
+    def __getitem__(self, node: str) -> Any:
+        with self._lock:
+            if node not in self._here:
+                self._here[node] = self._later[node]()
+            return self._here[node]
+
+    def __contains__(self, node: object) -> bool:
+        return node in self._here or node in self._later
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys([*self._here, *self._later])
+
+    def __len__(self) -> int:
+        return len(self._here.keys() | self._later.keys())
 
 
 @attrs.frozen

@@ -7,22 +7,25 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from odibi.contracts.executor import State
-from odibi.events import RunFinished, RunStarted
+from odibi.contracts.format import WriteMode
+from odibi.errors import OdibiError
+from odibi.events import NodeFinished, RunFinished, RunStarted
 from odibi.model import OnError
 from odibi.run.body import BodyMaker
 from odibi.run.dispatch import Dispatch, Listener
 from odibi.run.frames import Frames
 from odibi.run.queue import WorkQueue
-from odibi.run.result import RunResult
+from odibi.run.result import KeptValues, RunResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from odibi.contracts.executor import Executor, Outcome, Work
     from odibi.contracts.observer import Observer
     from odibi.model import Pipeline
     from odibi.plan import Plan
     from odibi.run.resources import Resources
+    from odibi.run.state import RunState
 
 
 def new_run_id(now: int | None = None) -> str:
@@ -36,6 +39,28 @@ def new_run_id(now: int | None = None) -> str:
     return f"{stamp}.{rest // 1000:06d}-{secrets.token_hex(4)}"
 
 
+def has_state(plan: Plan, resources: Resources) -> bool:
+    """Whether a run of this plan goes by what earlier runs left, or leaves something to later ones."""
+    project = resources.project
+    if project.cache is not None or project.checkpoints is not None:
+        return True
+    appends = plan.prepared.get("appends")
+    if appends is None:
+        nodes = plan.graph.nodes
+        appends = any(node.write is not None and node.write.mode is WriteMode.APPEND for node in nodes)
+        plan.prepared["appends"] = appends
+    return bool(appends)
+
+
+def nothing_to_resume(pipeline: str) -> OdibiError:
+    """The error for a run that is to be resumed in a project that records none."""
+    return OdibiError(
+        "there is nothing to resume: the project has no checkpoint store",
+        where=f"pipeline '{pipeline}'",
+        remedy="Add 'checkpoints: sqlite' to the project file.",
+    )
+
+
 class Run:
     """One execution of a plan.
 
@@ -46,6 +71,9 @@ class Run:
         executor: runs the tasks; not closed here.
         observers: told every event, and closed at the end.
         given: values handed in, by name.
+        run_id: a new one by default.
+        state: what earlier runs left, and where this one leaves what becomes of it; ``None`` for a run that neither
+            knows nor tells.
     """
 
     def __init__(
@@ -58,8 +86,10 @@ class Run:
         observers: Sequence[Observer] = (),
         given: Mapping[str, Any] | None = None,
         run_id: str | None = None,
+        state: RunState | None = None,
     ) -> None:
         self.run_id = run_id or new_run_id()
+        self._state = state
         self.plan = plan
         self._pipeline = pipeline
         self._resources = resources
@@ -69,9 +99,14 @@ class Run:
         nodes = plan.graph.nodes
         project = resources.project
         self._on_error = [node.on_error or pipeline.on_error or OnError.FAIL_FAST for node in nodes]
-        self._queue = WorkQueue(
+        bodies = BodyMaker(plan, pipeline, resources, frames, self.run_id).bodies()
+        kind: Callable[..., WorkQueue] = WorkQueue
+        more: dict[str, Any] = {}
+        if state is not None:
+            bodies, kind, more = state.prepare(bodies, frames, self.run_id)
+        self._queue = kind(
             plan,
-            BodyMaker(plan, pipeline, resources, frames, self.run_id).bodies(),
+            bodies,
             given or {},
             self.run_id,
             on_error=self._on_error,
@@ -80,6 +115,7 @@ class Run:
             emit=self._dispatch.emit,
             runner=resources.host.node_runner(),
             share=frames.share,
+            **more,
         )
 
     def _listeners(self, observers: Sequence[Observer]) -> list[Listener]:
@@ -107,12 +143,21 @@ class Run:
         self._tell_started(begin)
         error: BaseException | None = None
         try:
+            if self._state is not None:
+                self._state.begin(self.run_id)
+                self._tell_settled()
             self._executor.drain(cast("Work", self._queue))
         except BaseException as raised:
             error = raised
+            self._queue.abandon(raised)
         self._queue.settle()
         duration = (time.monotonic_ns() - begin) / 1e9
         result = self._result(duration)
+        if self._state is not None:
+            try:
+                self._state.finish(result.state, cast("list[Outcome]", self._queue.outcomes))
+            except Exception as raised:
+                error = error or self._queue.interrupted or raised
         self._tell_finished(result)
         self._dispatch.finish()
         error = error or self._queue.interrupted
@@ -124,11 +169,14 @@ class Run:
         queue, nodes = self._queue, self.plan.graph.nodes
         settled = cast("list[Outcome]", queue.outcomes)
         outcomes = {outcome.node: outcome for outcome in settled}
-        values = {
+        here = {
             nodes[node].name: self._executor.fetch(queue.values[node])
             for node in sorted(self.plan.keep)
-            if settled[node].state is State.SUCCEEDED or settled[node].state.good
+            if settled[node].state.good and settled[node].attempts
         }
+        values: Mapping[str, Any] = here
+        if self._state is not None and self.plan.later:
+            values = KeptValues(here, self._state.later())
         failed = [node for node, outcome in enumerate(settled) if outcome.state is State.FAILED]
         ignored = frozenset(nodes[node].name for node in failed if self._on_error[node] is OnError.IGNORE)
         if len(failed) > len(ignored):
@@ -138,6 +186,15 @@ class Run:
         else:
             state = "succeeded"
         return RunResult(self.run_id, self._pipeline.name, state, outcomes, values, duration, ignored)
+
+    def _tell_settled(self) -> None:
+        emit = self._queue.emit
+        if emit is None or not self._queue.settled:
+            return
+        now = time.monotonic_ns()
+        wall = self._queue.wall_offset + now / 1e9
+        for outcome in self._queue.settled.values():
+            emit(NodeFinished(self.run_id, now, wall, outcome.node, outcome))
 
     def _tell_started(self, begin: int) -> None:
         if self._queue.emit is not None:

@@ -33,6 +33,9 @@ class Produced:
     write: WriteReport | None = None
     warnings: Sequence[str] = ()
     quarantined: int = 0
+    kept: str = ""
+    state: State = State.SUCCEEDED
+    reason: str = ""
 
 
 class NodeTask:
@@ -74,13 +77,16 @@ class NodeTask:
         return self._given_up or self.queue.cancelled()
 
     def check(self) -> None:
-        """Go on only if this attempt is still wanted; asked before anything is published.
+        """Go on only if this attempt is still wanted, and the run still has the right to; asked before publishing.
 
         Raises:
             Cancelled: it is not.
+            Conflict: another run has taken the pipeline's lock.
         """
         if self.cancelled():
             raise Cancelled("it was cancelled", where=f"node '{self.node.name}'")
+        if self.queue.right is not None:
+            self.queue.right()
 
     def hold(self, session: Session | None) -> None:
         """Remember the session that :meth:`interrupt` has to reach, or forget it."""
@@ -124,7 +130,7 @@ class NodeTask:
         if type(value) is Produced:
             return Outcome(
                 name,
-                State.SUCCEEDED,
+                value.state,
                 value.value,
                 None,
                 self.attempt,
@@ -133,9 +139,10 @@ class NodeTask:
                 worker,
                 value.info,
                 value.write,
-                "",
+                value.reason,
                 value.warnings,
                 value.quarantined,
+                value.kept,
             )
         return Outcome(name, State.SUCCEEDED, value, None, self.attempt, begin, monotonic_ns(), worker)
 

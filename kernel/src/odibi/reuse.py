@@ -1,0 +1,183 @@
+"""Which nodes need not run, because what they would give is there already."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from odibi.fingerprint import changes
+from odibi.graph import critical_turns
+from odibi.plan import Action, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from odibi.fingerprint import Fingerprint
+    from odibi.model import Node
+
+Result = Mapping[str, Any]
+"""A node's newest good outcome, as the journal has it."""
+
+UNCHANGED = "unchanged"
+UNNEEDED = "unchanged, and nothing that runs needs it"
+
+
+class Earlier(Protocol):
+    """What earlier runs left behind."""
+
+    results: Mapping[str, Result]
+    """Node to its newest good outcome."""
+
+    chain: Collection[str]
+    """The interrupted run that is being resumed, and those that it resumed."""
+
+    def held(self, values: Collection[str]) -> Collection[str]:
+        """Those of these results that the cache holds."""
+        ...
+
+    def intact(self, node: Node, result: Result) -> str:
+        """Why what the node wrote does not count any more; empty if it is still there, untouched."""
+        ...
+
+    def readable(self, node: Node, result: Result) -> bool:
+        """Whether what the node wrote, once it is known to be intact, gives back its result as it was."""
+        ...
+
+
+@attrs.define
+class _Node:
+    """What is known of one node while deciding."""
+
+    fresh: bool
+    reason: str
+    must: str = ""
+
+
+def decide(plan: Plan, prints: Sequence[Fingerprint], earlier: Earlier, *, force: Collection[int] = ()) -> Plan:
+    """The plan with an action and a reason for each node.
+
+    A node runs if it has something of its own to do that is not done (it writes, or validates, and its fingerprint is
+    new or what it wrote is gone), or if a node that runs needs its result and that is kept nowhere.
+
+    Args:
+        plan: what a run is about.
+        prints: the fingerprint of each node.
+        earlier: what there is.
+        force: nodes that are to run whatever there is.
+    """
+    graph, results = plan.graph, earlier.results
+    count = len(graph)
+    looked = [_look(graph.nodes[at], prints[at], results, earlier) for at in range(count)]
+    for at in force:
+        looked[at].must = "forced"
+    asked = {prints[at].value for at in plan.keep}
+    if not all(each.fresh and not each.must for each in looked):
+        asked = {each.value for each in prints}
+    held = earlier.held(asked) if asked else ()
+
+    actions = [Action.REUSE] * count
+    reasons = [UNCHANGED] * count
+    loads: dict[int, str] = {}
+    later: dict[int, str] = {}
+    needed_by: list[int] = [-1] * count
+    for at in reversed(graph.order):
+        each, node = looked[at], graph.nodes[at]
+        where = ""
+        run = each.must or ("" if each.fresh or not has_effect(node) else each.reason)
+        wanted = needed_by[at] >= 0 or at in plan.keep
+        if not run and (wanted or not each.fresh):
+            where = _where(node, prints[at], results, earlier, held, fresh=each.fresh)
+            if not where and (wanted or not graph.successors[at]):
+                run = each.reason if not each.fresh else _lost(graph, needed_by[at])
+        if run:
+            actions[at], reasons[at] = Action.RUN, run
+            for slot in graph.inputs[at]:
+                if slot < count:
+                    needed_by[slot] = at
+            continue
+        if each.fresh and results[node.name].get("run_id") in earlier.chain:
+            actions[at], reasons[at] = Action.RESTORE, "the interrupted run had finished it"
+        elif not each.fresh:
+            reasons[at] = "the cache holds its result" if where else UNNEEDED
+        if where:
+            (loads if needed_by[at] >= 0 else later)[at] = where
+    seconds, turns = [0.0] * count, plan.priority
+    if Action.RUN in actions:
+        seconds = [float(results.get(node.name, {}).get("seconds", 0.0)) for node in graph.nodes]
+        if any(seconds):
+            weights = [own + 1e-6 if it is Action.RUN else 0.0 for own, it in zip(seconds, actions, strict=True)]
+            turns = critical_turns(graph, weights)
+    return Plan(plan.pipeline, graph, actions, reasons, plan.keep, turns, prints, loads, later, seconds, plan.prepared)
+
+
+def has_effect(node: Node) -> bool:
+    """Whether running the node does more than compute its result."""
+    return node.write is not None or node.validation is not None
+
+
+def _look(node: Node, fingerprint: Fingerprint, results: Mapping[str, Result], earlier: Earlier) -> _Node:
+    result = results.get(node.name)
+    if result is None:
+        return _Node(False, fingerprint.volatile or "it has no earlier result", fingerprint.timed)
+    if result["fingerprint"] != fingerprint.whole:
+        return _Node(False, fingerprint.volatile or _changed(node, result, fingerprint), fingerprint.timed)
+    if node.write is not None and (gone := earlier.intact(node, result)):
+        return _Node(False, gone, fingerprint.timed)
+    return _Node(True, "", fingerprint.timed)
+
+
+def _changed(node: Node, result: Result, fingerprint: Fingerprint) -> str:
+    """What is not as it was, in words."""
+    said = list(changes(result.get("parts", {}), fingerprint.parts))
+    if said and said[0].startswith("code of "):
+        return f"{said[0]} changed"
+    if "source" in said and node.read is not None:
+        return f"{node.read.connection}:{node.read.path} changed"
+    if said:
+        return f"its {_WORDS.get(said[0], said[0])} changed"
+    before = result.get("inputs", {})
+    for name, value in zip(node.depends_on, fingerprint.inputs, strict=True):
+        if before.get(name) != value[:16]:
+            return f"its input '{name}' changed"
+    if fingerprint.nonce:
+        return f"its result is older than its ttl, {_age(time.time() - float(result.get('finished', 0.0)))}"
+    return "something it depends on changed"
+
+
+_WORDS = {
+    "steps": "transform",
+    "plugins": "engine, or a plugin it uses,",
+    "python": "version of Python",
+    "inputs": "list of inputs",
+}
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit} old"
+    return f"{seconds:.0f} s old"
+
+
+def _where(
+    node: Node,
+    fingerprint: Fingerprint,
+    results: Mapping[str, Result],
+    earlier: Earlier,
+    held: Collection[str],
+    *,
+    fresh: bool,
+) -> str:
+    """Where the node's result can be had without running it: ``cache``, ``output``, or nowhere."""
+    if fingerprint.value in held:
+        return "cache"
+    if fresh and node.write is not None and earlier.readable(node, results[node.name]):
+        return "output"
+    return ""
+
+
+def _lost(graph: Any, needed_by: int) -> str:
+    who = f"'{graph.nodes[needed_by].name}' needs its result" if needed_by >= 0 else "its result is wanted"
+    return f"{who}, which is kept nowhere"

@@ -1,0 +1,238 @@
+"""What a run knows of earlier ones and leaves to later ones: stores, lock, fingerprints, decisions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from typing import TYPE_CHECKING, Any
+
+from odibi.errors import Conflict, NotFound
+from odibi.fingerprint import Fingerprints
+from odibi.model import CachePolicy
+from odibi.plan import INPUT, Action
+from odibi.reuse import decide, has_effect
+from odibi.run.earlier import EarlierRuns, to_resume
+from odibi.run.flight import Flights
+from odibi.run.frames import Frames
+from odibi.run.journal import Journal, JournalledQueue, Soundness, settled_outcomes
+from odibi.run.loading import Keeping, Loaders, Loading
+from odibi.run.queue import WorkQueue
+from odibi.run.run import nothing_to_resume
+from odibi.run.values import Values
+from odibi.sources import SourceVersions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from odibi.contracts.checkpoint import CheckpointStore, RunLock
+    from odibi.contracts.executor import Outcome
+    from odibi.model import Node, Pipeline
+    from odibi.plan import Plan
+    from odibi.run.resources import Resources
+    from odibi.run.task import Body
+
+
+class RunState:
+    """The state of one run.
+
+    Args:
+        plan: what the run is about.
+        pipeline: whose.
+        resources: builds stores and connections; not closed here.
+        fingerprints: of the pipeline, kept from run to run; made by default.
+        force: run every node of the plan that was selected.
+        use_cache: take results from the cache, and put them there.
+        resume: a run's id, or ``True`` for the last one.
+        given: values handed to the run, by name.
+        lock: keep other runs of the pipeline out.
+
+    Attributes:
+        plan: the same, with a decision for each node.
+        resumed: the id of the run that this one goes on with; empty if none.
+
+    Raises:
+        Conflict: another run of the pipeline goes on.
+        NotFound: the run to be resumed is not there.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        pipeline: Pipeline,
+        resources: Resources,
+        run_id: str,
+        *,
+        fingerprints: Fingerprints | None = None,
+        force: bool = False,
+        use_cache: bool = True,
+        resume: str | bool = False,
+        given: Mapping[str, Any] | None = None,
+        lock: bool = True,
+    ) -> None:
+        self._pipeline = pipeline
+        self._resources = resources
+        self._run_id = run_id
+        config = resources.project.checkpoints
+        self._store: CheckpointStore | None = resources.checkpoints()
+        self._lock: RunLock | None = None
+        self._flights: Flights | None = None
+        self._journal: Journal | None = None
+        self._use_cache = use_cache
+        self._loaders: Loaders | None = None
+        if resume and self._store is None:
+            raise nothing_to_resume(pipeline.name)
+        if self._store is not None and lock:
+            self._lock = self._store.lock(pipeline.name, wait=config.wait if config else 0.0)
+        try:
+            automatic = config is not None and config.resume
+            record = None
+            if self._store is not None:
+                record = to_resume(self._store, pipeline.name, resume, automatic=automatic and not force)
+            self._earlier = EarlierRuns(pipeline, resources, use_cache=use_cache, resumed=record)
+            self.resumed = record.run_id if record is not None else ""
+            self._root = self._earlier.root or run_id
+            sources = SourceVersions(resources.storage, self._earlier.checked())
+            prints = (fingerprints or Fingerprints(pipeline, resources)).of(plan.graph, sources, self._nonce, given)
+            forced = [at for at, reason in enumerate(plan.reasons) if reason != INPUT] if force else ()
+            self.plan = decide(plan, prints, self._earlier, force=forced)
+        except BaseException:
+            self.close()
+            raise
+
+    def _nonce(self, name: str, base: str, ttl: float | None) -> str:
+        """What tells this result of a volatile node from others: the run that it was made in."""
+        result = self._earlier.results.get(name)
+        if result is not None and result.get("base") == base and "nonce" in result:
+            nonce = str(result["nonce"])
+            if result.get("run_id") in self._earlier.chain:
+                return nonce
+            if ttl is not None and 0 <= time.time() - float(result.get("finished", 0.0)) < ttl:
+                return nonce
+        return self._root
+
+    # --- the run ----------------------------------------------------------------------------------------------------
+
+    def prepare(
+        self, bodies: Sequence[Body], frames: Frames, run_id: str
+    ) -> tuple[list[Body], Callable[..., WorkQueue], dict[str, Any]]:
+        """The bodies with what keeps and loads results around them, the kind of queue, and what that also needs."""
+        plan, resources = self.plan, self._resources
+        sound = Soundness(plan, resources.storage)
+        cache = resources.cache() if self._use_cache else None
+        values = Values(cache, frames, resources) if cache is not None else None
+        self._loaders = Loaders(plan, values, self._read)
+        around = list(bodies)
+        for at, action in enumerate(plan.actions):
+            node = plan.graph.nodes[at]
+            if action is not Action.RUN:
+                if at in plan.loads:
+                    around[at] = Loading(at, plan, bodies, self._loaders)
+            elif values is not None and is_kept(node):
+                if self._flights is None and cache is not None:
+                    self._flights = Flights(cache)
+                flights = None if has_effect(node) else self._flights
+                around[at] = Keeping(at, bodies[at], plan, values, sound, flights)
+        more: dict[str, Any] = {"settled": settled_outcomes(plan, self._earlier.results)}
+        if self._store is None:
+            return around, WorkQueue, more
+        self._journal = Journal(self._store, plan, run_id, self._root, sound, resources.redactor)
+        if self._lock is not None:
+            more["right"] = self._check_right
+        return around, JournalledQueue, {**more, "journal": self._journal}
+
+    def begin(self, run_id: str) -> None:
+        """Open the journal."""
+        if self._store is None:
+            return
+        plan = self.plan
+        detail: dict[str, Any] = {
+            "project": self._resources.project.name,
+            "nodes": len(plan),
+            "root": self._root,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "plugins": [list(each) for each in self._resources.host.plugin_set()],
+        }
+        if self.resumed:
+            detail["resumes"] = list(self._earlier.chain)
+        runs = {plan.graph.nodes[at].name: plan.reasons[at] for at, it in enumerate(plan.actions) if it is Action.RUN}
+        detail["run"] = self._resources.redactor.scrub(runs)
+        # A run that does nothing can do without a mark that it began: nothing is half done if it dies.
+        self._store.begin(run_id, self._pipeline.name, detail, lock=self._lock, sync=bool(runs))
+
+    def finish(self, state: str, outcomes: Sequence[Outcome]) -> None:
+        """Record what is not yet recorded, and end the run."""
+        if self._journal is None or self._store is None:
+            return
+        self._journal.finish(state, outcomes, self._earlier.results)
+        config = self._resources.project.checkpoints
+        if config is not None and config.keep_last is not None:
+            self._store.prune(config.keep_last, self._pipeline.name)
+
+    def close(self) -> None:
+        """Give back the lock; may be called twice."""
+        if self._flights is not None:
+            self._flights.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def _check_right(self) -> None:
+        if self._lock is not None and not self._lock.held():
+            raise Conflict(
+                "another run has taken over the pipeline while this one did not answer",
+                where=f"pipeline '{self._pipeline.name}'",
+                remedy="Nothing more is published by this run; look at the other one with odibi runs ls.",
+            )
+
+    # --- values of nodes that did not run ---------------------------------------------------------------------------
+
+    def later(self) -> dict[str, Callable[[], Any]]:
+        """For each node that did not run, and whose result the caller may ask for, what loads it."""
+        return {self.plan.graph.nodes[at].name: self._loader(at, where) for at, where in self.plan.later.items()}
+
+    def _loader(self, at: int, where: str) -> Callable[[], Any]:
+        from odibi.run.resources import Resources
+
+        plan, resources, reader = self.plan, self._resources, self._read_with
+
+        def load() -> Any:
+            # The run and what it opened are long over.
+            opened = Resources(resources.project, resources.host, resources.redactor)
+            try:
+                cache = opened.cache()
+                values = Values(cache, Frames(opened), opened) if cache is not None else None
+                there, value = Loaders(plan, values, lambda each: reader(opened, each)).load(at, where)
+            finally:
+                opened.close()
+            if not there:
+                raise NotFound(
+                    "its kept result is damaged or gone",
+                    where=f"node '{plan.graph.nodes[at].name}'",
+                    remedy="Run the pipeline again: it is computed anew.",
+                )
+            return value
+
+        return load
+
+    def _read(self, at: int) -> Any:
+        return self._read_with(self._resources, at)
+
+    def _read_with(self, resources: Resources, at: int) -> Any:
+        from odibi.model import Read
+
+        node = self.plan.graph.nodes[at]
+        write = node.write
+        assert write is not None
+        name = node.engine or self._pipeline.engine or resources.project.engine or ""
+        return resources.engine(name).read(
+            resources.source(Read(write.connection, write.path, format=write.format), name)
+        )
+
+
+def is_kept(node: Node) -> bool:
+    """Whether the node's result goes into the cache."""
+    policy = node.cache
+    if policy is None:
+        return not node.sensitive
+    return policy.enabled if isinstance(policy, CachePolicy) else policy
