@@ -58,11 +58,10 @@ class Resources:
     def cache(self) -> Cache | None:
         """The project's cache, if it has one."""
         config = self.project.cache
-        return (
-            None
-            if config is None
-            else self._once("cache", "", lambda: self._build("cache", config.type, config.options))
-        )  # type: ignore[no-any-return]
+        if config is None:
+            return None
+        cache: Cache = self._once("cache", "", lambda: self._build("cache", config.type, config.options))
+        return cache
 
     def checkpoints(self) -> CheckpointStore | None:
         """The project's checkpoint store, if it has one."""
