@@ -152,6 +152,9 @@ class Pipeline:
         nodes: functions marked with :func:`node`, or :class:`odibi.Node` objects.
         engine: for nodes that read, write or transform and name none.
         connections: by name; a :class:`odibi.Connection`, or its options with their ``type``.
+        cache: where results are kept: the name of a cache, or its options with their ``type``.
+        checkpoints: where runs are recorded: the name of a checkpoint store, or its options with their ``type``, and
+            those of :class:`odibi.model.Checkpoints`.
         host: the plugins to use; by default all that are installed.
         settings: further fields of :class:`odibi.model.Pipeline`: ``retry``, ``timeout``, ``on_error``, ``tags``.
     """
@@ -163,6 +166,8 @@ class Pipeline:
         *,
         engine: str | None = "pandas",
         connections: Mapping[str, model.Connection | Mapping[str, Any]] | None = None,
+        cache: str | Mapping[str, Any] | None = None,
+        checkpoints: str | Mapping[str, Any] | None = None,
         host: Host | None = None,
         **settings: Any,
     ) -> None:
@@ -171,6 +176,8 @@ class Pipeline:
             root=Path.cwd(),
             engine=engine,
             connections={key: _connection(key, value) for key, value in (connections or {}).items()},
+            cache=None if cache is None else model.ComponentConfig(*_typed("cache", cache)),
+            checkpoints=None if checkpoints is None else _checkpoints(checkpoints),
         )
         self.model = model.Pipeline(name, tuple(map(_as_node, nodes)), **settings)
         self._outlined: tuple[tuple[Any, ...], Plan] | None = None
@@ -344,11 +351,22 @@ def _as_node(item: Callable[..., Any] | model.Node) -> model.Node:
 def _connection(name: str, value: model.Connection | Mapping[str, Any]) -> model.Connection:
     if isinstance(value, model.Connection):
         return value
-    options = dict(value)
+    return model.Connection(name, *_typed(f"connection '{name}'", value, "local"))
+
+
+def _typed(what: str, value: str | Mapping[str, Any], example: str = "disk") -> tuple[str, dict[str, Any]]:
+    """A component's name and options."""
+    options = {"type": value} if isinstance(value, str) else dict(value)
     kind = options.pop("type", None)
     if not isinstance(kind, str):
-        raise ConfigError([Problem(f"connection '{name}' has no 'type'.", None, "Give one, such as 'local'.")])
-    return model.Connection(name, kind, options)
+        raise ConfigError([Problem(f"{what} has no 'type'.", None, f"Give one, such as '{example}'.")])
+    return kind, options
+
+
+def _checkpoints(value: str | Mapping[str, Any]) -> model.Checkpoints:
+    kind, options = _typed("checkpoints", value, "sqlite")
+    own = {key: options.pop(key) for key in ("resume", "keep_last", "wait") if key in options}
+    return model.Checkpoints(kind, options=options, **own)
 
 
 class LoadedProject:
