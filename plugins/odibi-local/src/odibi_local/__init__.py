@@ -12,3 +12,15 @@ ODIBI_API = ">=1.0,<2"
 def odibi_storages() -> dict[str, str]:
     """The storage for ``type: local``."""
     return {"local": "odibi_local.storage:LocalStorage"}
+
+
+@hookimpl
+def odibi_caches() -> dict[str, str]:
+    """The cache for ``type: disk``."""
+    return {"disk": "odibi_local.cache:DiskCache"}
+
+
+@hookimpl
+def odibi_checkpoints() -> dict[str, str]:
+    """The checkpoint store for ``type: sqlite``."""
+    return {"sqlite": "odibi_local.checkpoints:SqliteCheckpoints"}
