@@ -1,0 +1,1122 @@
+"""The conformance suite for caches: every sentence of :class:`odibi.contracts.Cache`, as tests.
+
+A plugin that offers a cache runs it on its own, in two steps. First, say how to get at an empty place for content::
+
+    from odibi.testing.cache import CacheStore, CacheSuite, Clock
+
+
+    class MyStore(CacheStore):
+        def __init__(self, folder):
+            self.clock = Clock()
+            self.folder = folder
+
+        def open(self):
+            return MyCache(self.folder, clock=self.clock)
+
+        def open_bounded(self, max_bytes):
+            return MyCache(self.folder, clock=self.clock, max_size=max_bytes)
+
+        def process_code(self):
+            return f"from my_package import MyCache; cache = MyCache({str(self.folder)!r})"
+
+        def corrupt(self, key, damage):
+            file = self.folder / key
+            file.write_bytes(damage(file.read_bytes()))
+
+        def close(self):
+            shutil.rmtree(self.folder)
+
+Second, inherit the tests::
+
+    class TestMyCache(CacheSuite):
+        def new_store(self):
+            return MyStore(Path(tempfile.mkdtemp()))
+
+Tests that need a clock to turn, a bound, or other processes skip themselves where the store has none; for the last,
+say in ``process_code`` how another process opens the place. The suite closes all caches that it had opened. What
+depends on what a cache is made of (a disk that is full, a server that goes away) is the plugin's own to test.
+
+For failures that show the values compared, put this into ``conftest.py``, before the first import of this module::
+
+    pytest.register_assert_rewrite("odibi.testing.cache")
+
+Needs pytest and hypothesis: ``pip install odibi-kernel[testing]``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, BinaryIO, ClassVar
+
+import attrs
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from odibi.contracts.cache import Cache, CacheEntry, Lease
+from odibi.errors import Conflict, StorageError
+from odibi.testing.cache_histories import histories
+from odibi.testing.cache_store import (
+    PATIENCE,
+    CacheStore,
+    Clock,
+    Opened,
+    Stopped,
+    Warnings,
+    content,
+    flip,
+    keys_of,
+    together,
+    writing,
+)
+
+__all__ = ["CacheStore", "CacheSuite", "Clock"]
+
+BAD_KEYS = ["", "A", "é", "a.b", "a/b", "../a", "a\\b", "a b", "a\n", "\x00", "%61", "a" * 129, "a,b", "*", "ａ"]
+KEYS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=128)
+
+_LAWS = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.differing_executors])
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "first byte": flip(0),
+    "last byte": flip(-1, 7),
+    "middle": lambda stored: flip(len(stored) // 2, 3)(stored),
+    "cut short by one": lambda stored: stored[:-1],
+    "emptied": lambda stored: b"",  # noqa: ARG005
+    "longer by one": lambda stored: stored + b"\0",
+    "zeros": lambda stored: bytes(len(stored)),
+    "halves swapped": lambda stored: stored[len(stored) // 2 :] + stored[: len(stored) // 2],
+}
+
+SIZES = (1, 5_000, 3_000_000)
+
+
+def _numbered(size: int) -> bytes:
+    """Content without two equal halves."""
+    return array("I", range(size // 4 + 1)).tobytes()[1 : size + 1]
+
+
+_SINGLE_FLIGHT = """
+import time
+print("ready", flush=True)
+input()
+for number in range(25):
+    key = f"k{number}"
+    until = time.monotonic() + 60
+    while (found := cache.get(key)) is None:
+        assert time.monotonic() < until, "nobody computes it"
+        lease = cache.lease(key, 60.0)
+        if lease is None:
+            time.sleep(0.001)
+            continue
+        if not cache.find([key]):
+            print(key, flush=True)
+            cache.put(key, lambda file: file.write(key.encode() * 1000), label=key, lease=lease)
+        cache.release(lease)
+    assert (bytes(found.data), found.label) == (key.encode() * 1000, key)
+cache.close()
+"""
+
+_HAMMER = """
+import sys, time
+from random import Random
+random = Random(int(sys.argv[1]))
+keys = "abcdef"
+
+def put(key):
+    letter = f"{key}{random.randrange(10)}".encode()
+    data = letter * random.choice([0, 50, 35_000, 600_000])
+    label = f"{letter.decode()} {len(data)}"
+    cache.put(key, lambda file: file.write(data), random.choice([None, 0.001, 60]), label=label)
+
+def get(key):
+    found = cache.get(key)
+    if found is not None:
+        letter, size = found.label.split()
+        assert letter[0] == key, "another key's content"
+        assert found.data == letter.encode() * (int(size) // 2), "other content"
+
+acts = [put, put, get, get, get, get, get, cache.delete]
+acts.append(lambda key: cache.evict(random.choice([0, 100, 1_000_000])))
+acts.append(lambda key: cache.find(keys))
+acts.append(lambda key: [entry.key for entry in cache.entries()])
+acts.append(lambda key: cache.purge_expired())
+acts.append(lambda key: cache.stats())
+print("ready", flush=True)
+input()
+until = time.monotonic() + 2.5
+while time.monotonic() < until:
+    random.choice(acts)(random.choice(keys))
+cache.close()
+"""
+
+_STOP_HALF_WAY = """
+lease = cache.lease("new", 3600.0)
+def writer(file):
+    file.write(b"half" * 500_000)
+    file.flush()
+    print("half", flush=True)
+    input()
+cache.put("new" if lease else "", writer, lease=lease)
+"""
+
+
+class CacheSuite:
+    """Inherit it, and say in :meth:`new_store` what is tested; see the module's documentation."""
+
+    sizes: ClassVar[tuple[int, ...]] = (0, 1, 1_000, (1 << 20) - 1, 1 << 20, 5_000_001)
+    """Of the content that is put, in bytes: give the ones at which your cache does something else."""
+
+    def new_store(self) -> CacheStore:
+        """A new, empty place."""
+        raise NotImplementedError
+
+    @contextmanager
+    def opened(self) -> Iterator[Opened]:
+        """A new place for the time of the ``with`` block."""
+        store = Opened(self.new_store())
+        try:
+            yield store
+        finally:
+            store.close()
+
+    @pytest.fixture
+    def store(self) -> Iterator[Opened]:
+        """A new place."""
+        with self.opened() as store:
+            yield store
+
+    # --- what is put comes back -------------------------------------------------------------------------------------
+
+    def test_it_is_a_cache(self, store: Opened) -> None:
+        """It has every method of the contract."""
+        assert isinstance(store.open(), Cache)
+
+    def test_what_is_put_comes_back(self, store: Opened) -> None:
+        """Of any size, as a read-only view of bytes, with its label."""
+        cache = store.open()
+        for size in self.sizes:
+            data = _numbered(size)
+            cache.put("key", writing(data), label=f"of {size}")
+            found = cache.get("key")
+            assert found is not None
+            assert isinstance(found.data, memoryview)
+            assert (found.data.format, found.data.ndim) == ("B", 1)
+            assert found.data.readonly
+            assert found.data.nbytes == size
+            assert found.data == data
+            assert found.label == f"of {size}"
+
+    def test_nothing_is_there_at_first(self, store: Opened) -> None:
+        """Nor is it an error to ask for it, or to remove it."""
+        cache = store.open()
+        assert cache.get("key") is None
+        assert cache.find(["key"]) == set()
+        assert list(cache.entries()) == []
+        assert list(cache.verify()) == []
+        assert cache.purge_expired() == 0
+        assert cache.evict(0) == 0
+        cache.delete("key")
+        stats = cache.stats()
+        assert (stats.entries, stats.bytes, stats.hits, stats.puts, stats.corrupt) == (0, 0, 0, 0, 0)
+
+    @given(
+        pieces=st.lists(st.tuples(st.binary(max_size=50), st.sampled_from([bytes, bytearray, memoryview])), max_size=8)
+    )
+    @_LAWS
+    def test_content_may_come_in_pieces(self, pieces: list[tuple[bytes, Any]]) -> None:
+        """Whatever their sizes and kinds."""
+        with self.opened() as store:
+            cache = store.open()
+
+            def writer(file: BinaryIO) -> None:
+                for piece, kind in pieces:
+                    assert file.write(kind(piece)) == len(piece)
+
+            entry = cache.put("key", writer)
+            whole = b"".join(piece for piece, _ in pieces)
+            assert entry.size == len(whole)
+            assert content(cache, "key") == whole
+
+    def test_the_writer_gets_a_binary_file(self, store: Opened) -> None:
+        """One that knows how far it is, takes any buffer, and may be wrapped, flushed and closed."""
+        cache = store.open()
+
+        def in_order(file: BinaryIO) -> None:
+            assert file.writable()
+            assert not file.closed
+            assert file.tell() == 0
+            file.write(b"abc")
+            assert file.tell() == 3
+            file.flush()
+            file.write(array("H", [1, 2]))
+            assert file.tell() == 7
+            file.writelines([b"x", b"y"])
+
+        def as_text(file: BinaryIO) -> None:
+            with io.TextIOWrapper(file, "utf-8", newline="\n") as text:
+                json.dump({"ü": 1}, text, ensure_ascii=False)
+
+        cache.put("binary", in_order)
+        assert content(cache, "binary") == b"abc" + array("H", [1, 2]).tobytes() + b"xy"
+        cache.put("text", as_text)
+        assert content(cache, "text") == '{"ü": 1}'.encode()
+
+    def test_a_writer_cannot_write_afterwards(self, store: Opened) -> None:
+        """What is stored is what was there when it returned."""
+        cache = store.open()
+        kept: list[BinaryIO] = []
+
+        def writer(file: BinaryIO) -> None:
+            kept.append(file)
+            file.write(b"content")
+
+        cache.put("key", writer)
+        with pytest.raises(ValueError):  # noqa: PT011 - as of any closed file
+            kept[0].write(b"more")
+        assert content(cache, "key") == b"content"
+
+    def test_put_returns_the_entry(self, store: Opened) -> None:
+        """As :meth:`Cache.entries` shows it."""
+        cache = store.open()
+        before = store.now()
+        entry = cache.put("key", writing(b"content"), 60.0, label="json")
+        after = store.now()
+        assert (entry.key, entry.size, entry.label) == ("key", 7, "json")
+        assert before - 1e-3 <= entry.created <= after + 1e-3
+        assert abs(entry.used - entry.created) < 1.0
+        assert entry.expires is not None
+        assert abs(entry.expires - entry.created - 60.0) < 1e-3
+        (listed,) = cache.entries()
+        assert attrs.evolve(listed, used=entry.used) == entry
+        assert abs(listed.used - entry.used) < 1.0
+
+    def test_the_checksum_is_of_the_content(self, store: Opened) -> None:
+        """``algorithm:hex``, the same for the same content and for no other."""
+        cache = store.open()
+        one = cache.put("one", writing(b"content")).checksum
+        algorithm, _, digest = one.partition(":")
+        assert algorithm
+        assert int(digest, 16) >= 0
+        assert cache.put("two", writing(b"content"), label="other").checksum == one
+        assert cache.put("three", writing(b"Content")).checksum != one
+
+    @given(label=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+    @_LAWS
+    def test_a_label_is_any_text(self, label: str) -> None:
+        """Or empty, when none is given."""
+        with self.opened() as store:
+            cache = store.open()
+            assert cache.put("key", writing(b"x"), label=label).label == label
+            found = cache.get("key")
+            assert found is not None
+            assert found.label == label
+            cache.put("key", writing(b"x"))
+            found = cache.get("key")
+            assert found is not None
+            assert found.label == ""
+
+    def test_put_replaces_all_of_what_was_there(self, store: Opened) -> None:
+        """Content, label and time to live."""
+        cache = store.open()
+        cache.put("key", writing(b"old and longer"), 60.0, label="old")
+        store.tick()
+        cache.put("key", writing(b"new"), label="new")
+        found = cache.get("key")
+        assert found is not None
+        assert (bytes(found.data), found.label) == (b"new", "new")
+        (entry,) = cache.entries()
+        assert (entry.size, entry.label, entry.expires) == (3, "new", None)
+        stats = cache.stats()
+        assert (stats.entries, stats.bytes, stats.puts) == (1, 3, 2)
+
+    def test_all_users_see_the_same(self, store: Opened) -> None:
+        """What one puts, replaces or deletes, every other sees at once."""
+        one, other = store.open(), store.open()
+        assert other.get("key") is None
+        one.put("key", writing(b"first"), label="a")
+        assert content(other, "key") == b"first"
+        other.put("key", writing(b"second"))
+        assert content(one, "key") == b"second"
+        assert one.find(["key"]) == other.find(["key"]) == {"key"}
+        one.delete("key")
+        assert other.get("key") is None
+        assert other.find(["key"]) == set()
+        assert list(other.entries()) == []
+
+    def test_what_is_there_outlives_who_put_it(self, store: Opened) -> None:
+        """A cache that is opened later has it."""
+        cache = store.open()
+        cache.put("key", writing(b"content"), label="x")
+        cache.close()
+        found = store.open().get("key")
+        assert found is not None
+        assert (bytes(found.data), found.label) == (b"content", "x")
+
+    def test_it_may_be_closed_twice(self, store: Opened) -> None:
+        """And what another one has stays."""
+        one, other = store.open(), store.open()
+        one.put("key", writing(b"content"))
+        one.close()
+        one.close()
+        assert content(other, "key") == b"content"
+
+    # --- whole or not at all ----------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("raised", [Stopped("half way"), OSError(5, "its source"), KeyboardInterrupt()], ids=repr)
+    @pytest.mark.parametrize("size", [0, 10, 3_000_000])
+    def test_a_writer_that_raises_changes_nothing(self, store: Opened, raised: BaseException, size: int) -> None:
+        """Its error comes out as it is; what was there stays, and what was not is not."""
+        cache = store.open()
+        cache.put("there", writing(b"old"), label="old")
+        before = cache.stats()
+
+        def writer(file: BinaryIO) -> None:
+            file.write(bytes(size))
+            raise raised
+
+        for key in ("there", "new"):
+            with pytest.raises(type(raised)) as caught:
+                cache.put(key, writer, label="new")
+            assert caught.value is raised
+        after = cache.stats()
+        assert (after.entries, after.bytes, after.puts) == (before.entries, before.bytes, before.puts)
+        assert keys_of(cache) == ["there"]
+        found = cache.get("there")
+        assert found is not None
+        assert (bytes(found.data), found.label) == (b"old", "old")
+        assert cache.get("new") is None
+
+    def test_what_is_half_written_is_not_seen(self, store: Opened) -> None:
+        """By nobody, in no way; and nobody can spoil it."""
+        one, other = store.open(), store.open()
+        one.put("there", writing(b"old"))
+
+        def writer(file: BinaryIO) -> None:
+            file.write(b"half" * 100_000)
+            file.flush()
+            for cache in (one, other):
+                assert content(cache, "there") == b"old"
+                assert cache.get("new") is None
+                assert cache.find(["there", "new"]) == {"there"}
+                assert keys_of(cache) == ["there"]
+                assert list(cache.verify()) == []
+                assert (cache.stats().entries, cache.stats().bytes) == (1, 3)
+                cache.purge_expired()
+                cache.evict(1_000)
+            file.write(b"done")
+
+        one.put("new", writer)
+        assert content(other, "new") == b"half" * 100_000 + b"done"
+        one.delete("new")
+        one.put("there", writer)
+        assert content(other, "there") == b"half" * 100_000 + b"done"
+
+    def test_a_writer_may_use_the_cache(self, store: Opened) -> None:
+        """The one that returns last is what is there."""
+        cache = store.open()
+
+        def outer(file: BinaryIO) -> None:
+            file.write(b"out")
+            cache.put("key", writing(b"inner"))
+            cache.put("other", writing(b"beside"))
+            assert content(cache, "key") == b"inner"
+            file.write(b"er")
+
+        cache.put("key", outer)
+        assert content(cache, "key") == b"outer"
+        assert content(cache, "other") == b"beside"
+
+    def test_a_reader_keeps_what_it_has(self, store: Opened) -> None:
+        """Whatever becomes of the entry, and of the cache."""
+        small, large = b"small", _numbered(3_000_000)
+        ends: list[Callable[[Cache], object]] = [
+            lambda cache: cache.delete("key"),
+            lambda cache: cache.put("key", writing(b"replaced")),
+            lambda cache: cache.evict(0),
+            lambda cache: cache.close(),
+        ]
+
+        def expire(cache: Cache) -> None:
+            store.clock.advance(61)
+            cache.purge_expired()
+
+        if store.has_clock:
+            ends.append(expire)
+        other = store.open()
+        for data in (small, large):
+            for end in ends:
+                cache = store.open()
+                cache.put("key", writing(data), 60.0)
+                held = cache.get("key")
+                assert held is not None
+                end(other)
+                end(cache)
+                assert held.data == data
+                cache.close()
+                assert held.data == data
+
+    # --- keys -------------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("key", [*BAD_KEYS, None, 1, b"a"], ids=repr)
+    def test_bad_keys_are_refused(self, store: Opened, key: Any) -> None:
+        """Wherever a key is taken."""
+        cache = store.open()
+        calls: list[Callable[[], object]] = [
+            lambda: cache.get(key),
+            lambda: cache.find(["good", key]),
+            lambda: cache.put(key, writing(b"x")),
+            lambda: cache.delete(key),
+            lambda: cache.lease(key, 10.0),
+        ]
+        for call in calls:
+            with pytest.raises(ValueError):  # noqa: PT011 - the words are the cache's own
+                call()
+        assert list(cache.entries()) == []
+
+    @given(keys=st.sets(KEYS, min_size=1, max_size=12))
+    @_LAWS
+    def test_keys_are_compared_whole(self, keys: set[str]) -> None:
+        """None stands for another, whatever their characters would mean elsewhere."""
+        with self.opened() as store:
+            cache = store.open()
+            for key in keys:
+                cache.put(key, writing(key.encode()))
+            assert {key: content(cache, key) for key in keys} == {key: key.encode() for key in keys}
+            near = (
+                {key[:-1] or "_" for key in keys}
+                | {("_" + key[1:]) for key in keys}
+                | {key[:127] + "-" for key in keys}
+            )
+            assert cache.find(near | keys) == keys
+            assert keys_of(cache) == sorted(keys)
+            gone = min(keys)
+            cache.delete(gone)
+            assert keys_of(cache) == sorted(keys - {gone})
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def test_find_takes_thousands(self, store: Opened) -> None:
+        """In any collection, and none."""
+        cache = store.open()
+        there = {f"k{number:05}" for number in range(0, 300, 3)}
+        for key in there:
+            cache.put(key, writing(b"x"))
+        asked = [f"k{number:05}" for number in range(12_000)]
+        assert cache.find(asked) == there
+        assert cache.find(set(asked)) == there
+        assert cache.find(dict.fromkeys(asked)) == there
+        assert cache.find((*asked[:10], *asked[:10])) == there & set(asked[:10])
+        assert cache.find([]) == set()
+
+    def test_find_only_looks(self, store: Opened) -> None:
+        """It counts as no use, and reads no content."""
+        cache = store.open()
+        for key in ("a", "b"):
+            cache.put(key, writing(b"x" * 10))
+            store.tick()
+        before = cache.stats()
+        cache.find(["a", "b", "c"])
+        after = cache.stats()
+        assert (after.hits, after.misses) == (before.hits, before.misses)
+        assert cache.evict(10) == 1
+        assert cache.find(["a", "b"]) == {"b"}
+        store.corrupt("b", flip(0))
+        with Warnings() as warnings:
+            assert cache.find(["b"]) == {"b"}
+        assert warnings.messages == []
+        assert cache.stats().corrupt == 0
+
+    def test_entries_come_by_key(self, store: Opened) -> None:
+        """All of them, one after the other, whatever happens meanwhile."""
+        cache = store.open()
+        keys = [f"{number * 7919 % 1200:04}" for number in range(1200)]
+        for key in keys:
+            cache.put(key, writing(b"x"))
+        assert keys_of(cache) == sorted(keys)
+        listing = cache.entries()
+        seen = [next(listing).key for _ in range(10)]
+        assert next(iter(listing), None) is not None
+        cache.delete("1199")
+        cache.put("0500", writing(b"longer"))
+        seen += [entry.key for entry in listing]
+        assert len(seen) == len(set(seen))
+        assert set(sorted(keys)[:-1]) - set(seen) <= {"0010"}
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("ttl", [1, 10.0, 0.25, 86_400 * 365])
+    def test_an_entry_is_gone_at_the_very_second(self, store: Opened, ttl: float) -> None:
+        """And is there until then."""
+        cache, other = store.open(), store.open()
+        clock = store.clock
+        entry = cache.put("key", writing(b"content"), ttl)
+        assert entry.expires == pytest.approx(clock() + ttl, abs=1e-3)
+        assert entry.expires is not None
+        clock.now = entry.expires - 0.001
+        assert content(cache, "key") == content(other, "key") == b"content"
+        assert cache.find(["key"]) == {"key"}
+        clock.now = entry.expires
+        for user in (other, cache):
+            assert user.find(["key"]) == set()
+            assert user.get("key") is None
+        clock.advance(1e6)
+        assert cache.get("key") is None
+
+    def test_without_a_time_it_stays(self, store: Opened) -> None:
+        """For years."""
+        cache = store.open()
+        cache.put("key", writing(b"content"))
+        store.clock.advance(10 * 365 * 86_400.0)
+        assert cache.purge_expired() == 0
+        assert cache.find(["key"]) == {"key"}
+        assert content(cache, "key") == b"content"
+
+    def test_reading_does_not_prolong_it(self, store: Opened) -> None:
+        """Only a new put does."""
+        cache = store.open()
+        cache.put("key", writing(b"content"), 10)
+        store.clock.advance(9)
+        assert cache.get("key") is not None
+        store.clock.advance(1)
+        assert cache.get("key") is None
+        cache.put("key", writing(b"again"), 10)
+        store.clock.advance(9)
+        assert content(cache, "key") == b"again"
+
+    def test_expired_entries_are_listed_until_they_are_purged(self, store: Opened) -> None:
+        """And purging leaves the others."""
+        cache = store.open()
+        for key, ttl in (("a", 5), ("b", 10), ("c", None), ("d", 5)):
+            cache.put(key, writing(b"xyz"), ttl)
+        store.clock.advance(5)
+        assert keys_of(cache) == ["a", "b", "c", "d"]
+        assert cache.purge_expired() == 2
+        assert keys_of(cache) == ["b", "c"]
+        assert cache.find("abcd") == {"b", "c"}
+        assert cache.stats().bytes == 6
+        assert cache.purge_expired() == 0
+
+    # --- room -------------------------------------------------------------------------------------------------------
+
+    def test_the_least_recently_used_go_first(self, store: Opened) -> None:
+        """Reading and replacing are uses, by whomever; looking is none."""
+        cache, other = store.open(), store.open()
+        for key in ("a", "b", "c", "d", "e"):
+            cache.put(key, writing(b"x" * 10))
+            store.tick()
+        assert other.get("a") is not None
+        store.tick()
+        cache.put("b", writing(b"y" * 10))
+        store.tick()
+        list(cache.entries())
+        list(cache.verify())
+        cache.find(["c"])
+        store.tick()
+        assert cache.evict(40) == 1
+        assert keys_of(cache) == ["a", "b", "d", "e"]
+        assert other.evict(20) == 2
+        assert keys_of(cache) == ["a", "b"]
+        store.tick()
+        assert cache.get("a") is not None
+        assert cache.evict(10) == 1
+        assert keys_of(cache) == ["a"]
+        assert cache.stats().evictions == 4
+
+    def test_no_more_is_evicted_than_must_be(self, store: Opened) -> None:
+        """At most so many bytes are left, and may be."""
+        cache = store.open()
+        for key, size in (("a", 5), ("b", 1), ("c", 10)):
+            cache.put(key, writing(bytes(size)))
+            store.tick()
+        assert cache.evict(1_000) == 0
+        assert cache.evict(16) == 0
+        assert cache.evict(15) == 1
+        assert keys_of(cache) == ["b", "c"]
+        assert cache.evict(9) == 2
+        assert cache.stats().bytes == 0
+
+    def test_used_is_when_it_was_used(self, store: Opened) -> None:
+        """Looking changes nothing."""
+        cache, other = store.open(), store.open()
+        entry = cache.put("key", writing(b"content"))
+        store.clock.advance(100)
+        cache.find(["key"])
+        list(cache.verify())
+        (listed,) = cache.entries()
+        assert listed.used == pytest.approx(entry.created, abs=0.01)
+        assert other.get("key") is not None
+        (listed,) = cache.entries()
+        assert listed.used == pytest.approx(entry.created + 100, abs=0.01)
+        assert listed.created == entry.created
+
+    def test_a_bound_is_kept(self, store: Opened) -> None:
+        """By itself, by removing the least recently used."""
+        cache = store.open_bounded(100)
+        for number in range(20):
+            cache.put(f"k{number:02}", writing(bytes(30)))
+            store.tick()
+            assert cache.stats().bytes <= 100
+            if number > 1:
+                assert cache.get("k00") is not None
+                store.tick()
+            assert cache.find([f"k{number:02}"])
+        assert keys_of(cache) == ["k00", "k18", "k19"]
+        assert cache.stats().evictions == 17
+
+    def test_replacing_within_a_bound_evicts_nothing(self, store: Opened) -> None:
+        """What goes makes room for what comes."""
+        cache = store.open_bounded(100)
+        cache.put("a", writing(bytes(50)))
+        store.tick()
+        for _ in range(3):
+            cache.put("b", writing(bytes(50)))
+        assert keys_of(cache) == ["a", "b"]
+        assert cache.stats().evictions == 0
+
+    def test_what_is_larger_than_the_bound_does_not_break_it(self, store: Opened) -> None:
+        """Whether it is refused or forgotten; and it never hides that what was there is gone."""
+        cache = store.open_bounded(100)
+        cache.put("key", writing(bytes(50)))
+        try:
+            cache.put("key", writing(b"x" * 101))
+        except StorageError:
+            assert content(cache, "key") == bytes(50)
+        else:
+            assert content(cache, "key") in (None, b"x" * 101)
+        assert cache.stats().bytes <= 100
+
+    # --- counts -----------------------------------------------------------------------------------------------------
+
+    def test_everything_is_counted(self, store: Opened) -> None:
+        """Once."""
+        cache = store.open()
+        cache.get("a")
+        for key in ("a", "b", "c"):
+            cache.put(key, writing(b"12345"))
+            store.tick()
+        cache.get("a")
+        cache.get("a")
+        cache.get("nothing")
+        cache.delete("c")
+        store.tick()
+        cache.evict(5)
+        stats = cache.stats()
+        assert (stats.entries, stats.bytes) == (1, 5)
+        assert (stats.hits, stats.misses, stats.puts, stats.evictions, stats.corrupt) == (2, 2, 3, 1, 0)
+
+    def test_all_users_are_counted_together(self, store: Opened) -> None:
+        """At the latest when they are closed."""
+        users = [store.open() for _ in range(3)]
+        for number, user in enumerate(users):
+            user.put(f"k{number}", writing(b"x"))
+            for _ in range(number + 1):
+                user.get("k0")
+                user.get("nothing")
+            user.close()
+        stats = store.open().stats()
+        assert (stats.hits, stats.misses, stats.puts, stats.entries) == (6, 6, 3, 3)
+
+    def test_an_expired_entry_is_a_miss(self, store: Opened) -> None:
+        """To whoever asks for it."""
+        cache = store.open()
+        cache.put("key", writing(b"x"), 5)
+        store.clock.advance(5)
+        cache.get("key")
+        assert (cache.stats().hits, cache.stats().misses) == (0, 1)
+
+    # --- damage -----------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("size", SIZES)
+    @pytest.mark.parametrize("damage", DAMAGES)
+    def test_damage_is_a_miss(self, store: Opened, damage: str, size: int) -> None:
+        """The entry is removed, counted, and warned of; it can be put again, and others are untouched."""
+        cache, other = store.open(), store.open()
+        if size == 1 and damage == "halves swapped":
+            return
+        data = b"\xff" + _numbered(size - 1)
+        cache.put("key", writing(data))
+        cache.put("beside", writing(b"beside"))
+        store.corrupt("key", DAMAGES[damage])
+        with Warnings() as warnings:
+            assert other.get("key") is None
+        assert len(warnings.messages) == 1
+        assert "key" in warnings.messages[0]
+        stats = other.stats()
+        assert (stats.corrupt, stats.misses, stats.hits, stats.entries) == (1, 1, 0, 1)
+        assert cache.find(["key", "beside"]) == {"beside"}
+        assert keys_of(cache) == ["beside"]
+        with Warnings() as warnings:
+            assert cache.get("key") is None
+            assert content(cache, "beside") == b"beside"
+        assert warnings.messages == []
+        assert cache.stats().corrupt == 1
+        cache.put("key", writing(data))
+        assert content(cache, "key") == data
+
+    @given(data=st.binary(min_size=1, max_size=300), position=st.integers(0, 100_000), bit=st.integers(0, 7))
+    @_LAWS
+    def test_a_flipped_bit_is_a_miss(self, data: bytes, position: int, bit: int) -> None:
+        """Wherever it is."""
+        with self.opened() as store, Warnings() as warnings:
+            cache = store.open()
+            cache.put("key", writing(data))
+            store.corrupt("key", flip(position, bit))
+            assert cache.get("key") is None
+            assert cache.find(["key"]) == set()
+            assert len(warnings.messages) == 1
+
+    def test_damage_to_what_was_read_before_is_seen(self, store: Opened) -> None:
+        """Each time is a first time."""
+        cache = store.open()
+        for data in (b"small", _numbered(3_000_000)):
+            cache.put("key", writing(data))
+            assert content(cache, "key") == data
+            store.corrupt("key", flip(-1))
+            with Warnings():
+                assert cache.get("key") is None
+
+    def test_verify_finds_what_is_damaged(self, store: Opened) -> None:
+        """Removes it, counts it, warns of it; and leaves everything else."""
+        cache, other = store.open(), store.open()
+        for key in ("a", "b", "c", "d"):
+            cache.put(key, writing(key.encode() * 2_000))
+        store.corrupt("b", flip(1_000))
+        store.corrupt("d", lambda stored: stored[:-1])
+        with Warnings() as warnings:
+            damaged = list(other.verify())
+        assert [entry.key for entry in damaged] == ["b", "d"]
+        assert all(isinstance(entry, CacheEntry) for entry in damaged)
+        assert len(warnings.messages) == 2
+        assert keys_of(cache) == ["a", "c"]
+        assert other.stats().corrupt == 2
+        assert list(cache.verify()) == []
+        assert content(cache, "a") == b"a" * 2_000
+
+    # --- leases -----------------------------------------------------------------------------------------------------
+
+    def test_one_holds_a_lease(self, store: Opened) -> None:
+        """Until it gives it back; other keys are other leases."""
+        one, other = store.open(), store.open()
+        lease = one.lease("key", 60.0)
+        assert lease is not None
+        assert lease.key == "key"
+        assert lease.expires == pytest.approx(store.now() + 60.0, abs=5.0)
+        assert other.lease("key", 60.0) is None
+        assert one.lease("key", 60.0) is None
+        assert other.lease("other", 60.0) is not None
+        one.release(lease)
+        again = other.lease("key", 60.0)
+        assert again is not None
+        assert again.token > lease.token
+
+    def test_a_lease_is_no_entry(self, store: Opened) -> None:
+        """And an entry that goes takes no lease along."""
+        cache = store.open()
+        assert cache.lease("key", 60.0) is not None
+        assert cache.get("key") is None
+        assert list(cache.entries()) == []
+        cache.put("key", writing(b"x"))
+        cache.delete("key")
+        cache.evict(0)
+        assert cache.lease("key", 60.0) is None
+
+    def test_a_lease_ends_at_the_very_second(self, store: Opened) -> None:
+        """By itself."""
+        cache, other = store.open(), store.open()
+        first = cache.lease("key", 10)
+        assert first is not None
+        assert first.expires == pytest.approx(store.now() + 10, abs=1e-3)
+        store.clock.now = first.expires - 0.001
+        assert other.lease("key", 10) is None
+        store.clock.now = first.expires
+        second = other.lease("key", 10)
+        assert second is not None
+        assert second.token > first.token
+
+    def test_tokens_grow_for_ever(self, store: Opened) -> None:
+        """However a lease ended, and whoever had it."""
+        tokens = []
+        for number in range(12):
+            cache = store.open()
+            lease = cache.lease("key", 10)
+            assert lease is not None
+            tokens.append(lease.token)
+            if number % 3 == 0 or not store.has_clock:
+                cache.release(lease)
+            elif number % 3 == 1:
+                store.clock.advance(10)
+            else:
+                cache.put("key", writing(b"x"), lease=lease)
+                cache.release(lease)
+                cache.delete("key")
+                cache.purge_expired()
+            cache.close()
+        assert tokens == sorted(set(tokens))
+
+    def test_a_lease_can_be_renewed(self, store: Opened) -> None:
+        """From now on, with its token, as often as one likes."""
+        cache, other = store.open(), store.open()
+        lease = cache.lease("key", 10)
+        assert lease is not None
+        for _ in range(3):
+            store.clock.advance(9)
+            renewed = cache.renew(lease, 10)
+            assert renewed is not None
+            assert (renewed.key, renewed.token) == (lease.key, lease.token)
+            assert renewed.expires == pytest.approx(store.now() + 10, abs=1e-3)
+            store.clock.advance(0.5)
+            assert other.lease("key", 10) is None
+        store.clock.advance(9.5)
+        assert other.lease("key", 10) is not None
+
+    def test_a_lost_lease_is_lost(self, store: Opened) -> None:
+        """It can neither be renewed nor take the newer one away."""
+        cache, other = store.open(), store.open()
+        old = cache.lease("key", 10)
+        assert old is not None
+        store.clock.advance(10)
+        new = other.lease("key", 10)
+        assert new is not None
+        assert cache.renew(old, 100) is None
+        cache.release(old)
+        assert cache.lease("key", 10) is None
+        other.release(new)
+        assert cache.renew(old, 100) is None
+        assert other.lease("key", 10) is not None
+
+    def test_giving_back_twice_does_nothing(self, store: Opened) -> None:
+        """Even if somebody else has it by then."""
+        cache, other = store.open(), store.open()
+        lease = cache.lease("key", 10)
+        assert lease is not None
+        cache.release(lease)
+        assert cache.renew(lease, 10) is None
+        newer = other.lease("key", 10)
+        cache.release(lease)
+        assert newer is not None
+        assert cache.lease("key", 10) is None
+
+    def test_a_late_lease_is_lost_or_goes_on(self, store: Opened) -> None:
+        """But nobody else has it at the same time."""
+        cache, other = store.open(), store.open()
+        lease = cache.lease("key", 10)
+        assert lease is not None
+        store.clock.advance(11)
+        renewed = cache.renew(lease, 10)
+        taken = other.lease("key", 10)
+        assert (renewed is None) != (taken is None)
+
+    def test_a_put_under_a_lease_is_fenced(self, store: Opened) -> None:
+        """Under the newest one it is made; under an older one nothing is stored."""
+        cache, other = store.open(), store.open()
+        old = cache.lease("key", 10)
+        assert old is not None
+        cache.put("key", writing(b"first"), label="first", lease=old)
+        assert content(cache, "key") == b"first"
+        assert other.lease("key", 10) is None
+        store.clock.advance(10)
+        cache.put("key", writing(b"late, but nobody else"), lease=old)
+        new = other.lease("key", 10)
+        assert new is not None
+        before = cache.stats()
+        for key_there in (True, False):
+            with pytest.raises(Conflict):
+                cache.put("key", writing(b"too late"), lease=old)
+            assert content(cache, "key") == (b"late, but nobody else" if key_there else None)
+            assert cache.stats().puts == before.puts
+            cache.delete("key")
+        other.put("key", writing(b"second"), lease=new)
+        other.release(new)
+        with pytest.raises(Conflict):
+            cache.put("key", writing(b"too late"), lease=old)
+        assert content(cache, "key") == b"second"
+        cache.put("key", writing(b"by nobody in particular"))
+        assert content(cache, "key") == b"by nobody in particular"
+
+    def test_a_lease_lost_while_writing_is_lost(self, store: Opened) -> None:
+        """It is checked when the content is whole, not when the writing begins."""
+        cache, other = store.open(), store.open()
+        lease = cache.lease("key", 10)
+        assert lease is not None
+
+        def writer(file: BinaryIO) -> None:
+            file.write(b"too late")
+            cache.release(lease)
+            assert other.lease("key", 10) is not None
+
+        with pytest.raises(Conflict):
+            cache.put("key", writer, lease=lease)
+        assert cache.get("key") is None
+
+    # --- all at once ------------------------------------------------------------------------------------------------
+
+    def test_of_many_one_gets_the_lease(self, store: Opened) -> None:
+        """Whatever they share."""
+        caches = [store.open() for _ in range(3)]
+        for number in range(15):
+
+            def take(index: int, key: str = f"k{number}") -> Lease | None:
+                return caches[index % 3].lease(key, 60.0)
+
+            leases = together(6, take)
+            assert len([lease for lease in leases if lease is not None]) == 1
+
+    def test_each_key_is_computed_once(self, store: Opened) -> None:
+        """By those who keep to the leases."""
+        caches = [store.open() for _ in range(2)]
+        computed: list[str] = []
+
+        def work(index: int) -> list[bytes]:
+            cache = caches[index % 2]
+            results = []
+            for number in range(12):
+                key = f"k{number}"
+                until = time.monotonic() + PATIENCE
+                while (found := content(cache, key)) is None:
+                    assert time.monotonic() < until, "nobody computes it"
+                    lease = cache.lease(key, 60.0)
+                    if lease is None:
+                        time.sleep(0.001)
+                        continue
+                    if not cache.find([key]):
+                        computed.append(key)
+                        cache.put(key, writing(key.encode() * 100), lease=lease)
+                    cache.release(lease)
+                results.append(found)
+            return results
+
+        expected = [f"k{number}".encode() * 100 for number in range(12)]
+        assert together(4, work) == [expected] * 4
+        assert sorted(computed) == sorted(f"k{number}" for number in range(12))
+
+    def test_threads_get_in_nobodys_way(self, store: Opened) -> None:
+        """Whatever they do, what is read is one put's content with that put's label, whole."""
+        caches = [store.open() for _ in range(2)]
+        keys = ["a", "b", "c"]
+        sizes = (0, 100, 70_000, 1_500_000)
+
+        def put(cache: Cache, key: str, random: Random) -> None:
+            letter = f"{key}{random.randrange(10)}".encode()
+            data = letter * (random.choice(sizes) // 2)
+            cache.put(key, writing(data), label=f"{letter.decode()} {len(data)}")
+
+        def get(cache: Cache, key: str, random: Random) -> None:  # noqa: ARG001
+            found = cache.get(key)
+            if found is not None:
+                letter, _, size = found.label.partition(" ")
+                assert letter.startswith(key)
+                assert found.data == letter.encode() * (int(size) // 2)
+
+        acts: list[Callable[[Cache, str, Random], object]] = [put, get, get, get]
+        acts.append(lambda cache, key, _: cache.delete(key))
+        acts.append(lambda cache, _, random: cache.evict(random.choice([0, 100, 1_000_000])))
+        acts.append(lambda cache, _, __: cache.find(keys))
+        acts.append(lambda cache, _, __: [entry.key for entry in cache.entries()])
+        acts.append(lambda cache, _, __: cache.purge_expired())
+        acts.append(lambda cache, _, __: cache.stats())
+
+        def work(index: int) -> None:
+            random = Random(index)  # noqa: S311
+            for _ in range(60):
+                random.choice(acts)(caches[index % 2], random.choice(keys), random)
+
+        with Warnings() as warnings:
+            together(4, work)
+            assert list(caches[0].verify()) == []
+        assert warnings.messages == []
+        stats = caches[0].stats()
+        entries = list(caches[0].entries())
+        assert (stats.entries, stats.bytes) == (len(entries), sum(entry.size for entry in entries))
+        assert stats.corrupt == 0
+
+    def test_processes_compute_each_key_once(self, store: Opened) -> None:
+        """And each reads what one of them put."""
+        cache = store.open()
+        with _processes(3, store, _SINGLE_FLIGHT) as processes:
+            computed = [line for process in processes for line in _ended(process).split()]
+        assert sorted(computed) == sorted(f"k{number}" for number in range(25))
+        assert len(keys_of(cache)) == 25
+        stats = cache.stats()
+        assert (stats.puts, stats.corrupt) == (25, 0)
+        assert stats.hits == 75
+
+    def test_processes_get_in_nobodys_way(self, store: Opened) -> None:
+        """Whatever they do, for some seconds, what is read is one put's content with that put's label, whole."""
+        cache = store.open()
+        with _processes(3, store, _HAMMER) as processes:
+            for process in processes:
+                _ended(process)
+        with Warnings() as warnings:
+            assert list(cache.verify()) == []
+        assert warnings.messages == []
+        entries = list(cache.entries())
+        stats = cache.stats()
+        assert (stats.entries, stats.bytes) == (len(entries), sum(entry.size for entry in entries))
+        assert stats.corrupt == 0
+        assert stats.hits > 0
+
+    def test_a_killed_writer_leaves_nothing(self, store: Opened) -> None:
+        """Nothing that shows, and nothing that is in the way of the next; its lease ends when its time is up."""
+        cache = store.open()
+        cache.put("there", writing(b"old"))
+        with _processes(1, store, _STOP_HALF_WAY, said="half") as (process,):
+            process.kill()
+            process.wait(PATIENCE)
+        assert keys_of(cache) == ["there"]
+        assert cache.get("new") is None
+        assert cache.find(["new", "there"]) == {"there"}
+        assert cache.lease("new", 10.0) is None
+        assert cache.purge_expired() == 0
+        stats = cache.stats()
+        assert (stats.entries, stats.bytes, stats.puts) == (1, 3, 1)
+        cache.put("new", writing(b"by another"))
+        assert content(cache, "new") == b"by another"
+        assert content(cache, "there") == b"old"
+
+    def test_any_history(self) -> None:
+        """Random histories of two users beside a dict that does the same."""
+        some = settings(max_examples=40, stateful_step_count=30, deadline=None)
+        run_state_machine_as_test(histories(self.new_store), settings=some)
+
+
+@contextmanager
+def _processes(count: int, store: Opened, code: str, *, said: str = "ready") -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that run ``code`` with a cache of their own, all of which have said their word; then they go on."""
+    source = f"{store.process_code()}\n{code}"
+    processes = [
+        subprocess.Popen(  # noqa: S603 - what runs is this module's own text and the store's
+            [sys.executable, "-c", source, str(index)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for index in range(count)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == said
+        if said == "ready":
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def _ended(process: subprocess.Popen[str]) -> str:
+    """What a process says until it ends well."""
+    printed, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, "a process failed; what it says stands above"
+    return printed
