@@ -139,21 +139,25 @@ class Storage(Protocol):
 class FolderStorage(Storage, Protocol):
     """A storage whose folders can be replaced in one step."""
 
-    def replace_folder(self, staged: str, path: str) -> bool:
+    def replace_folder(self, staged: str, path: str, *, when: When = ALWAYS) -> bool:
         """Make the objects below ``staged`` those below ``path``, in one step that every reader sees whole, durably.
 
-        What was below ``path`` is removed afterwards, and ``staged`` is gone. ``path`` may have nothing below it, and
-        may be a single object, which the folder then replaces. An object that was being read can be read to its end.
+        They keep their etags. What was below ``path`` is removed afterwards, and ``staged`` is gone. ``path`` may have
+        nothing below it, and may be a single object, which the folder then replaces. An object that was being read can
+        be read to its end. A write that was under way to what was below ``path`` is lost with it or raises.
 
         Args:
-            staged: a folder whose last part begins with ``.odibi-stage-``, beside ``path`` (in the same folder).
+            staged: a folder whose last part begins with ``.odibi-stage-``, beside ``path`` (in the same folder). A
+                listing of a folder above shows nothing of it.
             path: the folder to replace.
+            when: ``ALWAYS``, or ``ABSENT`` to do it only if nothing lies at or below ``path``.
 
         Returns:
             Whether it was done; ``False``, with nothing changed, where this file system cannot do it in one step.
 
         Raises:
             NotFound: nothing lies below ``staged``.
+            Conflict: ``when`` is ``ABSENT``, and something lies there.
         """
         ...
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from odibi.contracts.storage import ABSENT, ALWAYS, Match, Stat
 from odibi.errors import Conflict, InvalidPath, StorageError, Transient
 from odibi_local.failures import display, mapped
-from odibi_local.places import Place, place_of
+from odibi_local.names import DRAFT, LOCKS
+from odibi_local.places import Place, folder_at, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,28 +31,16 @@ if TYPE_CHECKING:
 
     from odibi.contracts.storage import When
 
-LOCKS = ".odibi-lock"
-"""The folder of lock files, in the base."""
-
-_DRAFT = ".odibi-tmp-"
 _SHARDS = 64
 """Lock files in all: objects share them, so that a million objects do not need a million."""
 
 _BUFFER = 1 << 18
 _TRIES = 100
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
+"""What a file system without locks says."""
+
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _FOLDER_THERE = {errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
-
-
-def is_draft(name: str) -> bool:
-    """Whether a file is a draft."""
-    return name.startswith(_DRAFT)
-
-
-def is_reserved(path: str) -> bool:
-    """Whether a part of the path is a name that the storage uses itself."""
-    return ".odibi-" in path and any(part == LOCKS or is_draft(part) for part in path.split("/"))
 
 
 def stat_of(path: str, status: os.stat_result) -> Stat:
@@ -113,7 +102,7 @@ class Draft:
         self._path = path
         self._place = place
         self._durable = durable
-        self._name = f"{_DRAFT}{token_hex(8)}"
+        self._name = f"{DRAFT}{token_hex(8)}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._handle = os.open(self._name, flags, 0o666, dir_fd=place.folder)
         with suppress(OSError):  # only tells those who clean up that the writer lives
@@ -137,6 +126,7 @@ class Draft:
                 os.fsync(self._handle)
             status = os.fstat(self._handle)
             with publishing(self._root, self._place.key, needed=isinstance(when, Match)):
+                self._check_folder()
                 self._put(when)
             if self._durable:
                 os.fsync(self._place.folder)
@@ -158,6 +148,16 @@ class Draft:
         elif when is not ALWAYS and when is not ABSENT:
             raise TypeError(f"when must be ALWAYS, ABSENT or Match, not {when!r}")
         self._rename()
+
+    def _check_folder(self) -> None:
+        """Refuse to publish into a folder that was replaced meanwhile, where nobody would find the object."""
+        above = self._place.key.rpartition("/")[0]
+        with suppress(FileNotFoundError, NotADirectoryError, InvalidPath), folder_at(self._root, above) as folder:
+            if os.path.sameopenfile(folder, self._place.folder):
+                return
+        raise Transient(
+            "the folder was replaced while the object was being written", where=display(self._path), remedy="Try again."
+        )
 
     def _check(self, when: Match) -> None:
         try:
@@ -254,6 +254,11 @@ def remove(root: str, path: str, *, durable: bool) -> None:
             os.unlink(place.name, dir_fd=place.folder)
         if durable:
             os.fsync(place.folder)
+    remove_empty_above(root, path)
+
+
+def remove_empty_above(root: str, path: str) -> None:
+    """Remove the folders above ``path``, up to the base, as far as they are empty."""
     above = path.rpartition("/")[0]
     with suppress(OSError, InvalidPath):  # not empty, most of the time
         while above:
@@ -277,9 +282,9 @@ def publishing(root: str, key: str, *, needed: bool) -> Iterator[None]:
     handle = -1
     try:
         try:
-            handle = _lock(root, f"{LOCKS}/{zlib.crc32(key.encode('utf-8', 'surrogateescape')) % _SHARDS:02x}")
+            handle = _lock(root, zlib.crc32(key.encode("utf-8", "surrogateescape")) % _SHARDS)
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
             if needed:
                 raise StorageError(
@@ -293,7 +298,27 @@ def publishing(root: str, key: str, *, needed: bool) -> Iterator[None]:
             os.close(handle)
 
 
-def _lock(root: str, path: str) -> int:
+@contextmanager
+def publishing_all(root: str) -> Iterator[None]:
+    """Keep every other writer from changing any object below ``root`` for the time of the ``with`` block.
+
+    Where the file system has no locks, nobody is kept from anything.
+    """
+    with ExitStack() as opened:
+        # All in one order, and no other writer holds one while it waits for the next: nobody waits for ever.
+        for shard in range(_SHARDS):
+            try:
+                handle = _lock(root, shard)
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                break
+            opened.callback(os.close, handle)
+        yield
+
+
+def _lock(root: str, shard: int) -> int:
+    path = f"{LOCKS}/{shard:02x}"
     while True:
         with place_of(root, path, make=True, durable=False) as place:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC

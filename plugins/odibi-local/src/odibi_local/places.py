@@ -106,6 +106,18 @@ def place_of(root: str, path: str, *, make: bool = False, durable: bool = True, 
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
+def enter(folder: int, name: str) -> int:
+    """The folder ``name`` in the open one, as a file descriptor that the caller closes; -1 if it is a link.
+
+    Raises:
+        OSError: as the system says.
+    """
+    try:
+        return _enter(folder, name, (), make=False, durable=False)
+    except _LinkMet:
+        return -1
+
+
 def make_folders(path: str, *, durable: bool) -> None:
     """Make the folder at the absolute ``path`` and those above it that are missing."""
     if os.path.isdir(path):  # noqa: PTH112 - strings all the way: this is on the path of each write

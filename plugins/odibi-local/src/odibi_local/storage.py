@@ -8,16 +8,18 @@ import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import copyfileobj
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import attrs
 
 from odibi import option
 from odibi.contracts.storage import ALWAYS, Stat, check_path
 from odibi.errors import InvalidPath, NotFound
-from odibi_local.drafts import Draft, ObjectFile, draft_at, is_reserved, remove, stat_of
+from odibi_local import staging
+from odibi_local.drafts import Draft, ObjectFile, draft_at, remove, remove_empty_above, stat_of
 from odibi_local.failures import display, mapped
 from odibi_local.listing import objects_under
+from odibi_local.names import STAGE, is_reserved, is_stage, stage_of
 from odibi_local.places import make_folders, place_of
 
 if TYPE_CHECKING:
@@ -36,7 +38,17 @@ class LocalStorage:
     Nothing outside the folder is ever read or written: a path cannot climb out, and a symbolic link that leads out is
     refused. Links that stay inside are followed; deleting one removes the link alone. Deleting the last object of a
     folder removes the folder, as folders are nothing but the prefixes of objects here.
+
+    What lies below a folder called ``.odibi-stage-...`` is an object to whoever names it, and shows in no listing of a
+    folder above: it waits to be put in place by :meth:`replace_folder`. What a writer that was killed has left there
+    goes when the next folder is staged beside it.
     """
+
+    etag_resolution: ClassVar[float] = 2.0
+    """Seconds. The etag of what other programs change in place is made of its size and time of change, and a system's
+    clock may stand still for that long (the two seconds are FAT's; ext4's clock ticks every few milliseconds). git
+    calls such an entry of its index racy, and looks at the content. What is written through here has a new inode, and
+    a time from the fine clock."""
 
     base_path: str = option(
         ".", help="The folder that holds the objects.", is_path=True, aliases=("path",), converter=os.path.abspath
@@ -96,6 +108,21 @@ class LocalStorage:
         path = _object_path(path)
         with mapped(path), suppress(FileNotFoundError, NotADirectoryError):
             remove(self.base_path, path, durable=self.fsync)
+        stage = stage_of(path)
+        if stage is not None:
+            staging.let_go_if_gone(self.base_path, stage)
+
+    def replace_folder(self, staged: str, path: str, *, when: When = ALWAYS) -> bool:
+        """Make the objects below ``staged`` those below ``path``, in one step."""
+        staged, path = check_path(staged), _object_path(path)
+        if not is_stage(staged.rpartition("/")[2]) or staged.rpartition("/")[0] != path.rpartition("/")[0]:
+            raise InvalidPath(
+                f"it is not staged beside {display(path)}",
+                where=display(staged),
+                remedy=f"Stage it in the same folder, under a name that begins with {STAGE}.",
+            )
+        with mapped(path):
+            return staging.replace(self.base_path, staged, path, when, durable=self.fsync)
 
     def uri(self, path: str) -> str:
         """The ``file://`` address."""
@@ -127,8 +154,20 @@ class LocalStorage:
                     where=self.base_path,
                     remedy="Make it, or set create_base: true.",
                 )
-        with draft_at(self.base_path, path, durable=self.fsync) as draft:
-            yield draft
+        stage = stage_of(path)
+        if stage is None:
+            with draft_at(self.base_path, path, durable=self.fsync) as draft:
+                yield draft
+            return
+        with mapped(path):
+            staging.hold(self.base_path, stage)
+        try:
+            with draft_at(self.base_path, path, durable=self.fsync) as draft:
+                yield draft
+        except BaseException:
+            remove_empty_above(self.base_path, path)
+            staging.let_go_if_gone(self.base_path, stage)
+            raise
 
 
 def _object_path(path: str) -> str:
