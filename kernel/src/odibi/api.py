@@ -20,6 +20,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -238,7 +239,7 @@ class Pipeline:
         Nothing is run or changed, and no data is read; storages are asked for the versions of what is there.
         """
         outline = self._outline(select, targets, inputs)
-        resources = Resources(self._loaded.project, self._loaded.host, self._loaded.redactor)
+        resources = self._loaded.resources()
         try:
             if not has_state(outline, resources):
                 return outline
@@ -383,6 +384,28 @@ class LoadedProject:
         self.redactor = redactor if redactor is not None else Redactor()
         self._host = host
         self._pipelines: tuple[Pipeline, ...] | None = None
+        self._stores: Resources | None = None
+
+    def resources(self) -> Resources:
+        """What builds connections, engines and the rest; for the caller to close.
+
+        The cache and the checkpoint store stay open from run to run, until :meth:`close`.
+        """
+        if self._stores is None:
+            self._stores = Resources(self.project, self.host, self.redactor)
+            weakref.finalize(self, self._stores.close)
+        return Resources(self.project, self.host, self.redactor, stores=self._stores)
+
+    def close(self) -> None:
+        """Close the cache and the checkpoint store; may be called twice, and the project may still be used."""
+        if self._stores is not None:
+            self._stores.close()
+
+    def __enter__(self) -> LoadedProject:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def host(self) -> Host:
@@ -498,7 +521,7 @@ class LoadedProject:
         kept: Mapping[str, Any],
     ) -> tuple[Run, Callable[[], None]]:
         plan = pipeline._outline(select, targets, inputs or ())
-        resources = Resources(self.project, self.host, self.redactor)
+        resources = self.resources()
         built, owned = self._executor(executor, workers)
         state: RunState | None = None
         run_id = new_run_id()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from odibi.fingerprint import Fingerprint
     from odibi.model import Node
 
-Result = Mapping[str, Any]
-"""A node's newest good outcome, as the journal has it."""
+    Result = Mapping[str, Any]
+    """A node's newest good outcome, as the journal has it."""
 
 UNCHANGED = "unchanged"
 UNNEEDED = "unchanged, and nothing that runs needs it"

@@ -36,15 +36,18 @@ class Resources:
         project: says what there is.
         host: builds it.
         redactor: learns every secret that is looked up.
+        stores: has the cache and the checkpoint store, and closes them; by default these are built, and closed, like
+            everything else.
     """
 
-    def __init__(self, project: Project, host: Host, redactor: Redactor) -> None:
+    def __init__(self, project: Project, host: Host, redactor: Redactor, *, stores: Resources | None = None) -> None:
         self.project = project
         self.host = host
         self.redactor = redactor
         self._built: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
         self._types: list[tuple[str, str]] | None = None
+        self._stores = stores
 
     def engine(self, name: str) -> Engine:
         """The engine called ``name``."""
@@ -57,6 +60,8 @@ class Resources:
 
     def cache(self) -> Cache | None:
         """The project's cache, if it has one."""
+        if self._stores is not None:
+            return self._stores.cache()
         config = self.project.cache
         if config is None:
             return None
@@ -65,6 +70,8 @@ class Resources:
 
     def checkpoints(self) -> CheckpointStore | None:
         """The project's checkpoint store, if it has one."""
+        if self._stores is not None:
+            return self._stores.checkpoints()
         config = self.project.checkpoints
         if config is None:
             return None

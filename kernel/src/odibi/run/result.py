@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,34 +15,45 @@ from odibi.errors import RunFailed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from odibi.graph import Graph
+
 
 class KeptValues(Mapping[str, Any]):
     """Values of a run: those it computed, and those that earlier runs left, which are loaded when they are asked for.
 
     Args:
         here: the first.
-        later: for each of the others what loads it.
+        graph: the nodes.
+        later: the positions of the nodes of the second kind.
+        load: gives the value of one.
     """
 
-    def __init__(self, here: Mapping[str, Any], later: Mapping[str, Callable[[], Any]]) -> None:
+    def __init__(
+        self, here: Mapping[str, Any], graph: Graph, later: Collection[int], load: Callable[[int], Any]
+    ) -> None:
         self._here = dict(here)
-        self._later = dict(later)
+        self._graph = graph
+        self._later = later
+        self._load = load
         self._lock = threading.Lock()
 
     def __getitem__(self, node: str) -> Any:
         with self._lock:
             if node not in self._here:
-                self._here[node] = self._later[node]()
+                at = self._graph.index[node]
+                if at not in self._later:
+                    raise KeyError(node)
+                self._here[node] = self._load(at)
             return self._here[node]
 
     def __contains__(self, node: object) -> bool:
-        return node in self._here or node in self._later
+        return node in self._here or self._graph.index.get(str(node), -1) in self._later
 
     def __iter__(self) -> Iterator[str]:
-        yield from dict.fromkeys([*self._here, *self._later])
+        yield from dict.fromkeys([*self._here, *(self._graph.nodes[at].name for at in self._later)])
 
     def __len__(self) -> int:
-        return len(self._here.keys() | self._later.keys())
+        return sum(1 for _ in self)
 
 
 @attrs.frozen

@@ -176,7 +176,7 @@ class Run:
         }
         values: Mapping[str, Any] = here
         if self._state is not None and self.plan.later:
-            values = KeptValues(here, self._state.later())
+            values = KeptValues(here, self.plan.graph, self.plan.later, self._state.load)
         failed = [node for node, outcome in enumerate(settled) if outcome.state is State.FAILED]
         ignored = frozenset(nodes[node].name for node in failed if self._on_error[node] is OnError.IGNORE)
         if len(failed) > len(ignored):

@@ -18,6 +18,7 @@ from odibi.run.frames import Frames
 from odibi.run.journal import Journal, JournalledQueue, Soundness, settled_outcomes
 from odibi.run.loading import Keeping, Loaders, Loading
 from odibi.run.queue import WorkQueue
+from odibi.run.resources import Resources
 from odibi.run.run import nothing_to_resume
 from odibi.run.values import Values
 from odibi.sources import SourceVersions
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from odibi.contracts.executor import Outcome
     from odibi.model import Node, Pipeline
     from odibi.plan import Plan
-    from odibi.run.resources import Resources
     from odibi.run.task import Body
 
 
@@ -187,33 +187,28 @@ class RunState:
 
     # --- values of nodes that did not run ---------------------------------------------------------------------------
 
-    def later(self) -> dict[str, Callable[[], Any]]:
-        """For each node that did not run, and whose result the caller may ask for, what loads it."""
-        return {self.plan.graph.nodes[at].name: self._loader(at, where) for at, where in self.plan.later.items()}
+    def load(self, at: int) -> Any:
+        """The result of a node that did not run, once the run is over.
 
-    def _loader(self, at: int, where: str) -> Callable[[], Any]:
-        from odibi.run.resources import Resources
-
-        plan, resources, reader = self.plan, self._resources, self._read_with
-
-        def load() -> Any:
-            # The run and what it opened are long over.
-            opened = Resources(resources.project, resources.host, resources.redactor)
-            try:
-                cache = opened.cache()
-                values = Values(cache, Frames(opened), opened) if cache is not None else None
-                there, value = Loaders(plan, values, lambda each: reader(opened, each)).load(at, where)
-            finally:
-                opened.close()
-            if not there:
-                raise NotFound(
-                    "its kept result is damaged or gone",
-                    where=f"node '{plan.graph.nodes[at].name}'",
-                    remedy="Run the pipeline again: it is computed anew.",
-                )
-            return value
-
-        return load
+        Raises:
+            NotFound: it is damaged or gone.
+        """
+        plan, resources = self.plan, self._resources
+        # What the run opened is closed by now, but for the stores.
+        opened = Resources(resources.project, resources.host, resources.redactor, stores=resources)
+        try:
+            cache = opened.cache()
+            values = Values(cache, Frames(opened), opened) if cache is not None else None
+            there, value = Loaders(plan, values, lambda each: self._read_with(opened, each)).load(at, plan.later[at])
+        finally:
+            opened.close()
+        if not there:
+            raise NotFound(
+                "its kept result is damaged or gone",
+                where=f"node '{plan.graph.nodes[at].name}'",
+                remedy="Run the pipeline again: it is computed anew.",
+            )
+        return value
 
     def _read(self, at: int) -> Any:
         return self._read_with(self._resources, at)

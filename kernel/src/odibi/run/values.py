@@ -53,6 +53,8 @@ class Values:
             _log.debug("a %s.%s is not kept in the cache", type(value).__module__, type(value).__qualname__)
         except (DataError, StorageError) as error:
             _log.info("a result is not kept in the cache: %s", error)
+        except Exception as error:  # a plugin's mistake
+            _log.warning("a result is not kept in the cache: %s: %s", type(error).__name__, error)
         return ""
 
     def get(self, key: str) -> tuple[bool, Any]:
