@@ -102,8 +102,11 @@ class MemoryStorage:
     def open(self, path: str) -> BinaryIO:
         return io.BytesIO(self.read(path))
 
-    def write(self, path: str, data: bytes, *, when: When = ALWAYS) -> Stat:
+    def write(self, path: str, data: bytes | BinaryIO, *, when: When = ALWAYS) -> Stat:
         path = check_path(path)
+        if not isinstance(data, bytes):
+            data = data.read()
+            self.before_publish(path)
         with self._lock:
             there = self._objects.get(path)
             if (when is ABSENT and there is not None) or (
@@ -111,7 +114,7 @@ class MemoryStorage:
             ):
                 raise Conflict("the object has changed, or is there already", where=path)
             self._count += 1
-            self._objects[path] = (bytes(data), f"e{self._count}")
+            self._objects[path] = (data, f"e{self._count}")
         return self.stat(path)
 
     @contextmanager

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pandas as pd
@@ -22,6 +23,10 @@ def frame(*ids: int, text: str = "x") -> pd.DataFrame:
 
 def ids(lake: Any, path: str, format_: Any = PARQUET) -> list[int]:
     return lake.read(path, format_)["id"].tolist()  # type: ignore[no-any-return]
+
+
+def unversioned(paths: Any) -> set[str]:
+    return {re.sub(r"(part-[^-]+)-[0-9a-f]{8}(?=[-.])", r"\1", path) for path in paths}
 
 
 def refused(
@@ -52,9 +57,10 @@ def test_overwrite_replaces_a_folder_of_parts(lake: Any) -> None:
     lake.write(frame(2), "a", PARQUET, "append", part="two")
     lake.storage.write("a/_SUCCESS", b"")
     report = lake.write(frame(3), "a", PARQUET, part="three")
-    assert report.paths == ("a/part-three.parquet",)
-    assert lake.paths() == ["a/_SUCCESS", "a/part-three.parquet"]
-    lake.write(frame(4), "a", PARQUET, part="three")
+    assert re.fullmatch(r"a/part-three-[0-9a-f]{8}\.parquet", *report.paths)
+    assert lake.paths() == [*report.paths]  # what said that the old parts were whole is gone with them
+    again = lake.write(frame(4), "a", PARQUET, part="three")
+    assert again.paths != report.paths, "who has listed the old parts must not read a new one among them"
     assert ids(lake, "a") == [4]
 
 
@@ -73,9 +79,12 @@ def test_a_write_that_fails_leaves_the_old_data(lake: Any, old: str) -> None:
                 raise ZeroDivisionError
 
         lake.storage.before_publish = fail
+        paths = lake.paths()
         with pytest.raises(ZeroDivisionError):
-            lake.write(frame(4, 5, 6), "a", PARQUET, part="new", partition_by=by)
-        assert set(lake.read("a", PARQUET)["s"]) >= set(before["s"])
+            lake.write(frame(4, 5, 6), "a", PARQUET, part="old", partition_by=by)
+        assert len(appearing) == 2
+        assert lake.paths() == paths
+        pd.testing.assert_frame_equal(lake.read("a", PARQUET), before)
         lake.storage.before_publish = lambda path: None
         lake.write(frame(4, 5, 6), "a", PARQUET, part="new", partition_by=by)
         assert ids(lake, "a") == [4, 5, 6]
@@ -114,7 +123,8 @@ def test_append_adds_a_part_once(lake: Any) -> None:
     lake.write(frame(2), "a", PARQUET, "append", part="run-2")
     etags = {it.path: it.etag for it in lake.storage.list()}
     again = lake.write(frame(99), "a", PARQUET, "append", part="run-1")
-    assert (again.skipped, again.rows, again.paths) == (True, 0, ())
+    assert (again.skipped, again.rows, again.paths) == (True, 0, first.paths)
+    assert again.etags == first.etags
     assert {it.path: it.etag for it in lake.storage.list()} == etags
     assert ids(lake, "a") == [1, 2]
 
@@ -126,7 +136,9 @@ def test_the_name_of_a_part_is_made_safe(lake: Any) -> None:
 def test_append_to_partitions_finishes_what_was_begun(lake: Any) -> None:
     lake.write(frame(1), "a", PARQUET, "append", part="p", partition_by=("id",))
     report = lake.write(frame(1, 2), "a", PARQUET, "append", part="p", partition_by=("id",))
-    assert (report.paths, report.rows, report.skipped) == (("a/id=2/part-p.parquet",), 1, False)
+    assert (report.rows, report.skipped) == (1, False)
+    assert report.paths == ("a/id=1/part-p.parquet", "a/id=2/part-p.parquet")
+    assert report.etags == {it.path: it.etag for it in lake.storage.list()}
     assert ids(lake, "a") == [1, 2]
 
 
@@ -235,15 +247,34 @@ def test_a_first_merge_that_loses_a_race_is_made_again(lake: Any) -> None:
     assert ids(lake, "a") == [1, 2]
 
 
-def test_a_merge_that_loses_twice_gives_up(lake: Any) -> None:
+def test_a_merge_that_always_loses_gives_up(lake: Any) -> None:
     lake.write(frame(1), "a", PARQUET)
+    lost: list[str] = []
 
     def always_faster(path: str) -> None:
-        lake.storage.write("a", lake.storage.read("a"))
+        lost.append(lake.storage.write("a", lake.storage.read("a")).etag)
 
     lake.storage.before_publish = always_faster
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="lake:a: others changed the object each time .* given up after 50 times"):
         lake.write(frame(2), "a", PARQUET, "upsert", keys=("id",))
+    assert len(lost) == 50
+    assert ids(lake, "a") == [1]
+
+
+def test_a_merge_that_changes_nothing_says_what_is_there(lake: Any) -> None:
+    written = lake.write(frame(1, 2), "a", PARQUET, "append_once", keys=("id",))
+    again = lake.write(frame(1), "a", PARQUET, "append_once", keys=("id",))
+    assert (again.skipped, again.rows) == (True, 0)
+    assert (again.paths, again.etags) == (written.paths, written.etags)
+
+
+@pytest.mark.parametrize("table", ["_delta_log/00000000000000000000.json", ".hoodie/hoodie.properties"])
+def test_the_files_of_a_table_are_left_alone(lake: Any, table: str) -> None:
+    lake.storage.write("a/0.parquet", b"data")
+    lake.storage.write(f"a/{table}", b"{}")
+    for mode in ("overwrite", "append"):
+        assert "table, whose files must not be written one by one" in refused(lake, frame(1), "a", PARQUET, mode)
+    assert "table" in refused(lake, frame(1), "a", PARQUET, partition_by=("id",))
 
 
 # --- partitions -----------------------------------------------------------------------------------------------------
@@ -254,7 +285,7 @@ def test_partitions(lake: Any) -> None:
     data["y"] = data["y"].astype("Int64")
     report = lake.write(data, "a", PARQUET, partition_by=("y", "s"))
     assert report.rows == 4
-    assert set(report.paths) == {
+    assert unversioned(report.paths) == {
         "a/y=2013/s=a%2Fb/part-p1.parquet",
         "a/y=__HIVE_DEFAULT_PARTITION__/s=c/part-p1.parquet",
         "a/y=2014/s=__HIVE_DEFAULT_PARTITION__/part-p1.parquet",
@@ -272,7 +303,7 @@ def test_partitions(lake: Any) -> None:
 def test_partitions_that_are_gone_are_removed(lake: Any) -> None:
     lake.write(frame(1, 2), "a", PARQUET, part="one", partition_by=("id",))
     lake.write(frame(2, 3), "a", PARQUET, part="two", partition_by=("id",))
-    assert lake.paths() == ["a/id=2/part-two.parquet", "a/id=3/part-two.parquet"]
+    assert unversioned(lake.paths()) == {"a/id=2/part-two.parquet", "a/id=3/part-two.parquet"}
 
 
 def test_partitions_of_a_frame_without_rows_keep_the_columns(lake: Any) -> None:
@@ -320,7 +351,11 @@ def test_chunks_into_partitions(lake: Any) -> None:
     chunks = [pd.DataFrame({"s": ["x", "y"], "id": [1, 2]}), pd.DataFrame({"s": ["x"], "id": [3]})]
     report = lake.engine.write_chunks(iter(chunks), target)
     assert report.rows == 3
-    assert lake.paths() == ["a/s=x/part-p1-00000.parquet", "a/s=x/part-p1-00001.parquet", "a/s=y/part-p1-00000.parquet"]
+    assert unversioned(lake.paths()) == {
+        "a/s=x/part-p1-00000.parquet",
+        "a/s=x/part-p1-00001.parquet",
+        "a/s=y/part-p1-00000.parquet",
+    }
     assert ids(lake, "a/s=x") == [1, 3]
 
 

@@ -30,10 +30,12 @@ class Part:
     Attributes:
         path: in the storage.
         partition: the values that its folders say, by column.
+        etag: of the object when it was found.
     """
 
     path: str
     partition: Mapping[str, str | None]
+    etag: str
 
 
 def parts_of(source: Source, *, partitioned: bool) -> list[Part]:
@@ -61,7 +63,7 @@ def parts_of(source: Source, *, partitioned: bool) -> list[Part]:
     if not found:
         raise _nothing(source)
     if not partitioned:
-        return [Part(part.path, {}) for part in found]
+        return [attrs.evolve(part, partition={}) for part in found]
     keys = set(found[0].partition)
     for part in found:
         if set(part.partition) != keys:
@@ -81,10 +83,11 @@ def is_hidden(path: str) -> bool:
 def _exactly(source: Source) -> list[Part]:
     assert source.path is not None
     try:
-        return [Part(source.storage.stat(source.path).path, {})]
+        stat = source.storage.stat(source.path)
     except (NotFound, InvalidPath):
         # A path that no object can have may be a folder's; check_path refuses the others again below.
         return []
+    return [Part(stat.path, {}, stat.etag)]
 
 
 def _below(source: Source) -> list[Part]:
@@ -94,7 +97,7 @@ def _below(source: Source) -> list[Part]:
     for stat in source.storage.list(folder):
         inside = stat.path[len(folder) :].lstrip("/")
         if not is_hidden(inside):
-            found.append(Part(stat.path, values_of(inside.split("/")[:-1])))
+            found.append(Part(stat.path, values_of(inside.split("/")[:-1]), stat.etag))
     return found
 
 
@@ -110,7 +113,7 @@ def _matching(source: Source) -> list[Part]:
         match = matches.fullmatch(stat.path)
         if match is None or is_hidden((match["below"] or "").lstrip("/")):
             continue
-        found.append(Part(stat.path, values_of(stat.path.split("/")[fixed:-1])))
+        found.append(Part(stat.path, values_of(stat.path.split("/")[fixed:-1]), stat.etag))
     return found
 
 

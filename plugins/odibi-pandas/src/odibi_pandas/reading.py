@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
 
 from odibi.errors import DataError, OdibiError
 from odibi_pandas import partitions
-from odibi_pandas.finding import Part, parts_of
 from odibi_pandas.formats.base import FileFormat, chosen, rechunked
 from odibi_pandas.frames import from_table, to_table
+from odibi_pandas.snapshot import Changed, Snapshot, snapshot
 from odibi_pandas.survey import Survey
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from odibi.contracts.engine import Engine
     from odibi.contracts.format import Format, Source
+    from odibi_pandas.finding import Part
+
+_TRIES = 5
+"""How often a source is read from the start when its parts are replaced meanwhile."""
 
 _ENDINGS = {
     "csv": (".csv", ".tsv"),
@@ -34,22 +39,16 @@ _ENDINGS = {
 
 def read(source: Source, engine: Engine) -> Any:
     """The data at ``source`` as one frame; see :meth:`odibi.contracts.Engine.read`."""
-    import pyarrow as pa
-
     if not hasattr(source.format, "read_object"):
         return source.format.read(source, engine)
-    reader = _Reader(source)
-    survey = reader.survey()
-    loaded = []
-    for part in reader.parts:
-        table = reader.load(part)
-        survey.add(table, reader.name(part))
-        loaded.append(table)
-    layout = survey.layout()
-    tables = []
-    for part, table in zip(reader.parts, loaded, strict=True):
-        tables.append(reader.completed(layout.settle(table, reader.name(part)), part))
-    return from_table(reader.ordered(pa.concat_tables(tables)))
+    attempt = 1
+    while True:
+        try:
+            return _read(source)
+        except Changed:
+            if attempt == _TRIES:
+                raise
+            attempt += 1
 
 
 def read_chunks(source: Source, rows: int, engine: Engine) -> Iterator[Any]:
@@ -59,19 +58,60 @@ def read_chunks(source: Source, rows: int, engine: Engine) -> Iterator[Any]:
     if not hasattr(source.format, "read_object"):
         yield from _cut(source.format.read(source, engine), rows)
         return
-    reader = _Reader(source)
-    survey = reader.survey()
-    for part in reader.parts:
-        reader.look_at(part, rows, survey)
-    layout = survey.layout()
+    attempt = 1
+    while True:
+        begun = False
+        try:
+            for frame in _read_chunks(source, rows):
+                begun = True
+                yield frame
+        except Changed:
+            # Rows that were handed out cannot be taken back.
+            if begun or attempt == _TRIES:
+                raise
+            attempt += 1
+        else:
+            return
 
-    def tables() -> Iterator[pa.Table]:
+
+def _read(source: Source) -> Any:
+    import pyarrow as pa
+
+    with _reader(source) as reader:
+        survey = reader.survey()
+        loaded = []
         for part in reader.parts:
-            for table in reader.load_chunks(part, rows):
-                yield reader.ordered(reader.completed(layout.settle(table, reader.name(part)), part))
+            table = reader.load(part)
+            survey.add(table, reader.name(part))
+            loaded.append(table)
+        layout = survey.layout()
+        tables = []
+        for part, table in zip(reader.parts, loaded, strict=True):
+            tables.append(reader.completed(layout.settle(table, reader.name(part)), part))
+        return from_table(reader.ordered(pa.concat_tables(tables)))
 
-    for table in rechunked(tables(), rows):
-        yield from_table(table)
+
+def _read_chunks(source: Source, rows: int) -> Iterator[Any]:
+    with _reader(source) as reader:
+        survey = reader.survey()
+        for part in reader.parts:
+            reader.look_at(part, rows, survey)
+        layout = survey.layout()
+
+        def tables() -> Iterator[pa.Table]:
+            for part in reader.parts:
+                for table in reader.load_chunks(part, rows):
+                    yield reader.ordered(reader.completed(layout.settle(table, reader.name(part)), part))
+
+        for table in rechunked(tables(), rows):
+            yield from_table(table)
+
+
+@contextmanager
+def _reader(source: Source) -> Iterator[_Reader]:
+    format_ = own(source.format)  # type: ignore[arg-type]
+    with snapshot(source, partitioned=format_.partition_columns) as parts:
+        yield _Reader(source, format_, parts)
 
 
 def _cut(frame: Any, rows: int) -> Iterator[Any]:
@@ -101,10 +141,11 @@ def own(format_: Format) -> FileFormat:
 class _Reader:
     """The parts of one source, and what they have in common."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, format_: FileFormat, snapshot: Snapshot) -> None:
         self._source = source
-        self._format = own(source.format)  # type: ignore[arg-type]
-        self.parts = parts_of(source, partitioned=self._format.partition_columns)
+        self._format = format_
+        self._snapshot = snapshot
+        self.parts = snapshot.parts
         self._partitions = {
             column: partitions.type_of({part.partition[column] for part in self.parts})
             for column in self.parts[0].partition
@@ -123,7 +164,7 @@ class _Reader:
 
     def load(self, part: Part) -> pa.Table:
         """All of a part."""
-        with self._source.storage.open(part.path) as file:
+        with self._snapshot.open(part) as file:
             try:
                 return self._format.load(file, name=self.name(part), columns=self._wanted(file, part))
             except DataError as error:
@@ -131,7 +172,7 @@ class _Reader:
 
     def load_chunks(self, part: Part, rows: int) -> Iterator[pa.Table]:
         """Some rows of a part at a time."""
-        with self._source.storage.open(part.path) as file:
+        with self._snapshot.open(part) as file:
             try:
                 wanted = self._wanted(file, part)
                 yield from self._format.load_chunks(file, rows, name=self.name(part), columns=wanted)
@@ -140,7 +181,7 @@ class _Reader:
 
     def look_at(self, part: Part, rows: int, survey: Survey) -> None:
         """Take a part into the survey, from its schema if the format knows it without reading all."""
-        with self._source.storage.open(part.path) as file:
+        with self._snapshot.open(part) as file:
             try:
                 schema = self._format.peek(file, name=self.name(part), columns=self._wanted(file, part))
             except DataError as error:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import difflib
 import logging
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from enum import Enum
+from secrets import token_hex
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from odibi.contracts.format import WriteMode, WriteReport
-from odibi.contracts.storage import ABSENT, Match, check_path
+from odibi.contracts.storage import ABSENT, ALWAYS, Match, check_path
 from odibi.errors import Conflict, DataError, NotFound, OdibiError
 from odibi_pandas.finding import is_hidden
 from odibi_pandas.formats.base import FileFormat
 from odibi_pandas.frames import from_table, to_table
 from odibi_pandas.merging import check_keys, merge
 from odibi_pandas.partitions import combinations
-from odibi_pandas.publish import Draft, Published, publish, publish_absent
+from odibi_pandas.publish import Draft, Published, SingleObject, publish, publish_absent, publish_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +29,20 @@ if TYPE_CHECKING:
 
     from odibi.contracts.engine import Engine
     from odibi.contracts.format import Format, Target
+    from odibi.contracts.storage import When
 
 _log = logging.getLogger("odibi_pandas")
 
+_TABLES = {"_delta_log": "Delta", ".hoodie": "Hudi"}
+"""Folders that make a table of the folder that holds them; without them its files mean nothing."""
+
 _MANY, _TOO_MANY = 1_000, 10_000
+_TRIES = 50
+"""How often rows are merged into an object that others keep changing."""
+
+_IN_MEMORY = 64 << 20
+"""Bytes of a merged object that are kept in memory before it is published; more of them go to a temporary file."""
+
 _KEYED = (WriteMode.APPEND_ONCE, WriteMode.UPSERT)
 
 
@@ -61,6 +75,17 @@ def write_chunks(frames: Iterator[Any], target: Target) -> WriteReport:
         return _Writer(target).write(frames, chunked=True)
 
 
+class _There(Enum):
+    """What is at a path."""
+
+    NOTHING = ""
+    OBJECT = "object"
+    FOLDER = "folder"
+
+    def __bool__(self) -> bool:
+        return self is not _There.NOTHING
+
+
 class _naming:  # noqa: N801 - used as a function
     """Say which target an error of a format is about; the format knows only the file."""
 
@@ -90,34 +115,65 @@ class _Writer:
         """Do what the mode says."""
         mode = self._target.mode
         there = self._there()
-        single = there == [self._path]
-        in_folder = mode is WriteMode.APPEND or bool(self._target.partition_by)
         if there and mode in (WriteMode.ERROR, WriteMode.IGNORE):
             return self._refused(mode)
-        if single and in_folder:
-            raise DataError(
-                "there is one object, but parts are to be written below this path",
-                where=str(self._target),
-                remedy="Write to another path, or remove the object first.",
-            )
         # A folder of parts stays one, so that its readers find the new part where they look.
-        in_folder = in_folder or bool(there)
-        in_folder = in_folder and not single
-        drafts = self._parts(frames, chunked=chunked) if in_folder else self._whole(frames)
-        if mode is WriteMode.APPEND:
-            return self._report(publish_absent(self._storage, drafts))
-        if mode in (WriteMode.ERROR, WriteMode.IGNORE):
-            published = publish_absent(self._storage, drafts)
+        in_folder = mode is WriteMode.APPEND or bool(self._target.partition_by) or there is _There.FOLDER
+        if not in_folder:
+            if mode is WriteMode.OVERWRITE:
+                return self._report(publish(self._storage, self._whole(frames)))
+            published = publish_absent(self._storage, self._whole(frames))
             return self._refused(mode) if published.kept else self._report(published)
-        return self._report(publish(self._storage, drafts, replaced=there if in_folder else ()))
+        if mode is WriteMode.APPEND:
+            if there is _There.OBJECT:
+                raise self._single()
+            return self._report(publish_absent(self._storage, self._parts(frames, chunked=chunked)))
+        return self._write_folder(frames, mode, chunked=chunked)
 
-    def _there(self) -> list[str]:
-        """The objects that a reader of the path would see."""
+    def _write_folder(self, frames: Iterator[Any], mode: WriteMode, *, chunked: bool) -> WriteReport:
+        overwrite = mode is WriteMode.OVERWRITE
+        # Names that no version of the folder had, so that who has listed an old one never opens a part of a new one.
+        version = f"-{token_hex(4)}" if overwrite else ""
+        drafts = self._parts(frames, chunked=chunked, version=version)
         try:
-            return [self._storage.stat(self._path).path]
-        except NotFound:
-            below = (stat.path for stat in self._storage.list(self._path))
-            return [path for path in below if not is_hidden(path[len(self._path) + 1 :])]
+            return self._report(publish_folder(self._storage, self._path, drafts, when=ALWAYS if overwrite else ABSENT))
+        except SingleObject:
+            raise self._single() from None
+        except Conflict:
+            if overwrite:
+                raise
+            return self._refused(mode)
+
+    def _there(self) -> _There:
+        """What a reader of the path would see."""
+        with suppress(NotFound):
+            self._storage.stat(self._path)
+            return _There.OBJECT
+        anything = False
+        for stat in self._storage.list(self._path):
+            anything = True
+            if not is_hidden(stat.path[len(self._path) + 1 :]):
+                self._check_no_table()
+                return _There.FOLDER
+        if anything:
+            self._check_no_table()
+        return _There.NOTHING
+
+    def _check_no_table(self) -> None:
+        for folder, kind in _TABLES.items():
+            if next(self._storage.list(f"{self._path}/{folder}"), None) is not None:
+                raise DataError(
+                    f"there is a {kind} table, whose files must not be written one by one",
+                    where=str(self._target),
+                    remedy="Write it with the format of the table, or write to another path.",
+                )
+
+    def _single(self) -> DataError:
+        return DataError(
+            "there is one object, but parts are to be written below this path",
+            where=str(self._target),
+            remedy="Write to another path, or remove the object first.",
+        )
 
     def _refused(self, mode: WriteMode) -> WriteReport:
         if mode is WriteMode.IGNORE:
@@ -127,19 +183,20 @@ class _Writer:
         )
 
     def _report(self, published: Published) -> WriteReport:
+        etags = {**published.kept, **published.etags}
         return WriteReport(
             rows=published.rows,
             bytes=published.bytes,
-            paths=tuple(published.etags),
+            paths=tuple(etags),
             skipped=bool(published.kept) and not published.etags,
-            etags=published.etags,
+            etags=etags,
         )
 
     def _whole(self, frames: Iterator[Any]) -> Iterator[Draft]:
         yield Draft(self._path, lambda file: self._format.write_object_chunks(frames, file))
 
-    def _parts(self, frames: Iterator[Any], *, chunked: bool) -> Iterator[Draft]:
-        name = f"part-{quote(self._target.part, safe='')}"
+    def _parts(self, frames: Iterator[Any], *, chunked: bool, version: str = "") -> Iterator[Draft]:
+        name = f"part-{quote(self._target.part, safe='')}{version}"
         ending = self._format.extension() if isinstance(self._format, FileFormat) else self._format.extensions[0]
         if not self._target.partition_by:
             path = f"{self._path}/{name}{ending}"
@@ -212,7 +269,7 @@ def _one(format_: Format, table: pa.Table) -> Any:
 
 
 def _write_by_key(new: pa.Table, target: Target) -> WriteReport:
-    """Read what is there, merge, and write if it is still the same; once more if somebody was faster."""
+    """Read what is there, merge, and write if it is still the same; once more whenever somebody was faster."""
     if target.partition_by:
         raise DataError(
             f"mode {target.mode.value} does not write to folders",
@@ -220,10 +277,15 @@ def _write_by_key(new: pa.Table, target: Target) -> WriteReport:
             remedy="Leave out partition_by, or use a table format.",
         )
     check_keys(new, target.keys, str(target))
-    try:
-        return _merge_once(new, target)
-    except Conflict:
-        return _merge_once(new, target)
+    for _ in range(_TRIES):
+        # Each time that this loses, another writer has won: all of them come to an end.
+        with suppress(Conflict):
+            return _merge_once(new, target)
+    raise Conflict(
+        f"others changed the object each time that rows were merged into it; given up after {_TRIES} times",
+        where=str(target),
+        remedy="Let fewer nodes write to it at the same time, or use a table format.",
+    )
 
 
 def _merge_once(new: pa.Table, target: Target) -> WriteReport:
@@ -241,17 +303,33 @@ def _merge_once(new: pa.Table, target: Target) -> WriteReport:
                 remedy="Write to another path, or use a table format.",
             ) from None
         return _replace(target, format_, new, new.num_rows, ABSENT)
-    with storage.open(path) as file:
+    try:
+        file = storage.open(path)
+    except NotFound:
+        raise Conflict("the object is gone", where=str(target)) from None
+    # Should it be another object than the one seen by now, writing will fail.
+    with file:
         old = to_table(format_.read_object(file, name=f"{target.connection}:{path}"))
     merged = merge(old, new, target.keys, str(target), replace=target.mode is WriteMode.UPSERT)
     if not merged.rows:
-        return WriteReport(rows=0, bytes=0, skipped=True)
+        if _etag(target) != seen.etag:
+            raise Conflict("the object has changed", where=str(target))
+        return WriteReport(rows=0, bytes=0, paths=(path,), skipped=True, etags={path: seen.etag})
     return _replace(target, format_, merged.table, merged.rows, Match(seen.etag))
 
 
-def _replace(target: Target, format_: Format, table: pa.Table, rows: int, when: Any) -> WriteReport:
+def _etag(target: Target) -> str:
+    try:
+        return target.storage.stat(path_of(target)).etag
+    except NotFound:
+        return ""
+
+
+def _replace(target: Target, format_: Format, table: pa.Table, rows: int, when: When) -> WriteReport:
     path = path_of(target)
-    with target.storage.create(path, when=when) as file:
-        format_.write_object(from_table(table), file)
-    stat = target.storage.stat(path)
+    with SpooledTemporaryFile(_IN_MEMORY) as file:
+        format_.write_object(from_table(table), cast("BinaryIO", file))
+        file.seek(0)
+        # Tells the etag of what was written; asked afterwards, that could be the one of the next writer.
+        stat = target.storage.write(path, cast("BinaryIO", file), when=when)
     return WriteReport(rows=rows, bytes=stat.size, paths=(path,), etags={path: stat.etag})
