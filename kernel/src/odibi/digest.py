@@ -36,6 +36,8 @@ __all__ = [
 MAX_DEPTH = 100
 """How deep values may lie within one another; no definition of a node comes near it."""
 
+_TOO_DEEP = f"it lies more than {MAX_DEPTH} levels deep"
+
 PROJECT_MODULE = re.compile(r"\bodibi_project_[0-9a-f]{16}_")
 """What :mod:`odibi.config.functions` puts before the name of a project's own file: it holds the file's path, which
 differs from machine to machine."""
@@ -173,11 +175,15 @@ def _put(value: Any, out: Callable[[str], None], other: Other | None, depth: int
         out(f"s{len(value)}:{value}")
     elif kind is dict:
         if depth == MAX_DEPTH:
-            raise _Unfit(value, f"it lies more than {MAX_DEPTH} levels deep")
+            raise _Unfit(value, _TOO_DEEP)
         out(f"d{len(value)}:")
         key: Any = None
+        if set(map(type, value)) == _TEXT_ALONE:
+            keys = None
+        else:
+            keys = sorted(zip(value, _each(value, other, depth), strict=True), key=_second)
         try:
-            if set(map(type, value)) == _TEXT_ALONE:
+            if keys is None:
                 for key in sorted(value):
                     item = value[key]
                     if type(item) is str:
@@ -186,7 +192,7 @@ def _put(value: Any, out: Callable[[str], None], other: Other | None, depth: int
                         out(f"s{len(key)}:{key}")
                         _put(item, out, other, depth + 1)
             else:
-                for key, written in sorted(zip(value, _each(value, other, depth), strict=True), key=_second):
+                for key, written in keys:
                     out(written)
                     _put(value[key], out, other, depth + 1)
         except _Unfit as unfit:
@@ -194,7 +200,7 @@ def _put(value: Any, out: Callable[[str], None], other: Other | None, depth: int
             raise
     elif kind is list or kind is tuple:
         if depth == MAX_DEPTH:
-            raise _Unfit(value, f"it lies more than {MAX_DEPTH} levels deep")
+            raise _Unfit(value, _TOO_DEEP)
         out(f"{'l' if kind is list else 't'}{len(value)}:")
         at = 0
         try:
@@ -219,6 +225,8 @@ def _put(value: Any, out: Callable[[str], None], other: Other | None, depth: int
     elif kind is bytes:
         out(f"b{len(value)}:{value.decode('latin-1')}")
     elif kind is set or kind is frozenset:
+        if depth == MAX_DEPTH:
+            raise _Unfit(value, _TOO_DEEP)
         written_items = sorted(_each(value, other, depth))
         out(f"{'e' if kind is set else 'z'}{len(written_items)}:")
         for written in written_items:
@@ -277,7 +285,7 @@ def _is_named_tuple(value: Any) -> bool:
 def _put_rare(value: Any, kind: type, out: Callable[[str], None], other: Other | None, depth: int) -> None:
     """What is not worth a look on the fast way: ``o``, a name, and a plain value that says the rest."""
     if depth >= MAX_DEPTH:
-        raise _Unfit(value, f"it lies more than {MAX_DEPTH} levels deep")
+        raise _Unfit(value, _TOO_DEEP)
     if (standard := _standard(kind)) is not None:
         name, parts = standard
         given = parts(value)
@@ -315,7 +323,10 @@ def _put_named(name: str, given: Any, value: Any, out: Callable[[str], None], ot
     try:
         _put(given, out, other, depth + 1)
     except _Unfit as unfit:
-        unfit.steps = [*(step for step in unfit.steps if step[0] is not given), (value, "")]
+        if type(given) is tuple:
+            # Where in it is nothing that anybody outside of this module knows.
+            unfit.steps = [step for step in unfit.steps if step[0] is not given]
+        unfit.steps.append((value, ""))
         raise
 
 
