@@ -20,7 +20,16 @@ from odibi.contracts.engine import Column, FrameInfo
 from odibi.contracts.executor import Outcome, State
 from odibi.contracts.format import WriteReport
 from odibi.errors import DataError
-from odibi.events import NodeFinished, NodeRetried, NodeStarted, NodeWarned, PluginFailed, RunStarted, StepFinished
+from odibi.events import (
+    NodeFinished,
+    NodeRetried,
+    NodeStarted,
+    NodeWarned,
+    PluginFailed,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+)
 from odibi.model import Function, Node, Operation, Read, Sql, Transform, Validation, Write
 from odibi.redact import Redactor
 from odibi.run.result import RunResult
@@ -42,8 +51,13 @@ def row(node: str = "n", **changes: Any) -> NodeRow:
     return base._replace(**changes)
 
 
-def result(state: str = "succeeded") -> RunResult:
-    return RunResult("run-1", "p", state, {"n": Outcome("n", State.SUCCEEDED)}, {}, 0.5)
+def result(state: str = "succeeded", **outcomes: State) -> RunResult:
+    states = outcomes or {"n": State.SUCCEEDED}
+    return RunResult("run-1", "p", state, {name: Outcome(name, it) for name, it in states.items()}, {}, 0.5)
+
+
+def kept(node: str, state: State = State.REUSED, **changes: Any) -> NodeFinished:
+    return NodeFinished(*HEAD, node, Outcome(node, state, attempts=0, **changes))
 
 
 def screen(width: int = 120) -> Console:
@@ -107,6 +121,41 @@ class TestLines:
             "p.n  succeeded  1 row  1.00 s  kept what was there: lake:b.parquet\n"
         )
 
+    def test_nodes_that_did_not_run_are_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
+        many = [kept(f"n{at}") for at in range(1000)]
+        ran = NodeFinished(*HEAD, "n", Outcome("n", State.SUCCEEDED))
+        loaded = NodeFinished(*HEAD, "m", Outcome("m", State.REUSED))
+        started = NodeStarted(*HEAD, "m", 1, "w")
+        assert self.lines(capsys, RunStarted(*HEAD, "p", "project", 1002, 4), *many, started, loaded, ran) == (
+            "p  started  1,002 nodes  4 workers\np  1,000 reused so far\np.n  succeeded  0.00 s\n"
+        )
+        finished = RunFinished(*HEAD, "p", "succeeded", {"reused": 1000}, 0.5)
+        assert self.lines(capsys, *many, finished) == "", "the end says it"
+        assert self.lines(capsys, ran, *many, finished) == "p.n  succeeded  0.00 s\n"
+
+    def test_the_run_that_was_resumed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        view = Lines(Output(Redactor()))
+        asked: list[str] = []
+        for state in (State.REUSED, State.RESTORED):
+            view.begin(odibi.Pipeline("p", []), Progress([]), lambda run_id: asked.append(run_id) or "run-0")
+            for event in (kept("a", state), NodeStarted(*HEAD, "b", 1, "w"), NodeStarted(*HEAD, "c", 1, "w")):
+                view.handle(event)
+        assert asked == ["run-1"], "once, and only where something was restored"
+        assert capsys.readouterr().out == "p  1 reused so far\np  1 restored so far, from run run-0\n"
+
+    def test_the_end(self, capsys: pytest.CaptureFixture[str]) -> None:
+        view = Lines(Output(Redactor()))
+        states = {"c": State.RESTORED, "d": State.REUSED, "a": State.SUCCEEDED, "b": State.SUCCEEDED}
+        rows = [row("a"), row("b", duration=0.7), row("c", state="restored", duration=9.0), row("d", state="reused")]
+        view.finish([result(**states)], rows, "last", {"run-1": "run-0"})
+        assert capsys.readouterr().out == (
+            "p  succeeded  2 succeeded, 1 reused, 1 restored  0.50 s  resumed run-0\n"
+            "slowest: p.b 0.70 s, p.a 0.50 s\n"
+            "last\n"
+        )
+        view.finish([result(a=State.REUSED)], [row(f"n{at}", state="reused", attempts=0) for at in range(9)], "last")
+        assert capsys.readouterr().out == "p  succeeded  1 reused  0.50 s\nlast\n"
+
     def test_warnings(self, capsys: pytest.CaptureFixture[str]) -> None:
         out = self.lines(
             capsys,
@@ -150,8 +199,14 @@ class TestJsonLines:
 
     def test_the_summary(self, capsys: pytest.CaptureFixture[str]) -> None:
         view = JsonLines(Output(Redactor()))
-        view.finish([result(), result("cancelled")], [row(target="lake:x", written="/x", warnings=("w",))], "last")
+        view.finish(
+            [result(), result("cancelled")],
+            [row(target="lake:x", written="/x", warnings=("w",))],
+            "last",
+            {"run-1": "run-0"},
+        )
         summary = json.loads(capsys.readouterr().out)
+        assert summary["runs"][0]["resumes"] == "run-0"
         assert (summary["state"], summary["ok"], summary["message"]) == ("cancelled", False, "last")
         assert summary["runs"][0]["nodes"][0]["written"] == "/x"
 
@@ -180,6 +235,28 @@ class TestLiveView:
         assert "read raw:1.csv" in text
         assert "and 5 more" in text
         assert text.endswith("\x1b[?25h") or "\x1b[?25h" in text.rpartition("and 5 more")[2]
+
+    def test_nodes_that_did_not_run_are_counted(self) -> None:
+        console = screen()
+        nodes = [Node(f"n{at}") for at in range(1001)]
+        progress = Progress(nodes)
+        view = self.view(console)
+        view.begin(odibi.Pipeline("p", nodes), progress, lambda _: "run-0")
+        events = [kept(f"n{at}", State.RESTORED if at % 4 else State.REUSED) for at in range(1000)]
+        for event in (*events, NodeStarted(*HEAD, "n1000", 1, "w")):
+            progress.handle(event)
+            view.handle(event)
+        console.print(view._render())
+        view.close()
+        rows = [row(event.node, state=event.outcome.state.value, attempts=0) for event in events]
+        counts = {event.node: event.outcome.state for event in events}
+        view.finish([result(**counts, n1000=State.SUCCEEDED)], [*rows, row("n1000")], "last", {"run-1": "run-0"})
+        text = text_of(console)
+        assert "p  1000 of 1,001 nodes done, 1 running, 250 reused, 750 restored" in text
+        assert "p  250 reused, 750 restored so far, from run run-0" in text
+        table = text.rpartition("outcome")[2]
+        assert "p  succeeded  1 succeeded, 250 reused, 750 restored  0.50 s  resumed run-0" in table
+        assert [line.split()[0] for line in table.splitlines()[1:]] == ["n1000", "p", "slowest:", "last"]
 
     def test_failures_and_remarks_show_at_once(self) -> None:
         console = screen()

@@ -72,7 +72,7 @@ def test_help_and_plugins(folder: Path, arguments: list[str]) -> None:
     assert not found & (HEAVY | {"click", "importlib_metadata", "logging", "pathlib"})
 
 
-@pytest.mark.parametrize("name", ["run", "init", "schema", "validate", "graph", "doctor"])
+@pytest.mark.parametrize("name", ["run", "plan", "runs", "cache", "init", "schema", "validate", "graph", "doctor"])
 def test_help_of_a_command_imports_what_it_says_alone(folder: Path, name: str) -> None:
     found = command(folder, name, "--help")
     assert "click" in found

@@ -163,11 +163,14 @@ class TestChoices:
             ["run", "a"],
             ["run", "b"],
             ["run", "c"],
+            ["3", "run,"],
         ]
-        assert "a target" in out.splitlines()[-1]
+        assert out.splitlines()[-2].endswith("  a target")
         out, _ = said(capsys, 0, "--dry-run", "--json")
-        first = json_lines(out)[0]
-        assert (first["event"], first["pipeline"]) == ("plan", "first")
+        (plan,) = json_lines(out)
+        assert plan["event"] == "plan"
+        assert [each["pipeline"] for each in plan["pipelines"]] == ["first", "second", "third"]
+        first = plan["pipelines"][0]
         assert [(node["node"], node["action"]) for node in first["nodes"]] == [("one", "run"), ("two", "run")]
         assert all(node["reason"] for node in first["nodes"])
 

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": ("odibi.cli.run:run", "Run the pipelines of a project."),
+    "plan": ("odibi.cli.plan:plan", "Show what would run, and why; run nothing."),
+    "runs": ("odibi.cli.runs:runs", "List, show, compare and remove earlier runs."),
+    "cache": ("odibi.cli.cache:cache", "Look into the cache of results, and clear it."),
     "validate": ("odibi.cli.project:validate", "Find every mistake in a project; run nothing."),
     "graph": ("odibi.cli.project:graph", "Draw the nodes and what they need."),
     "init": ("odibi.cli.init:init", "Begin a project, from a template or from a folder of data."),

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.cli.project import plural
 from odibi.cli.report import cause_of, plain, row_count
+from odibi.contracts.executor import State
 from odibi.draw import place_of, visible
-from odibi.events import NodeFinished, NodeRetried, NodeWarned, PluginFailed, RunStarted
+from odibi.events import NodeFinished, NodeRetried, NodeWarned, PluginFailed, RunFinished, RunStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from odibi.api import Pipeline
     from odibi.cli.progress import Progress
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_NAMES = 10
 SLOWEST = 3
+KEPT = (State.REUSED.value, State.RESTORED.value)
+"""Outcomes of nodes that did not run; there may be thousands, so they are counted and not listed."""
 
 
 class Output:
@@ -59,6 +62,35 @@ class Output:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+class Kept:
+    """Counts the nodes of a run that need not run, until the first thing happens to one that does.
+
+    Args:
+        resumed: says which run a run goes on with, by its id.
+    """
+
+    def __init__(self, resumed: Callable[[str], str] | None = None) -> None:
+        self._resumed = resumed
+        self._counts: dict[str, int] = {}
+        self._over = False
+
+    def said(self, event: Event) -> str:
+        """What is to be said before this event; mostly nothing."""
+        if self._over or isinstance(event, RunStarted):
+            return ""
+        if isinstance(event, NodeFinished) and event.outcome.state.value in KEPT:
+            state = event.outcome.state.value
+            self._counts[state] = self._counts.get(state, 0) + 1
+            return ""
+        self._over = True
+        if not self._counts or isinstance(event, RunFinished):  # then what comes next says it
+            return ""
+        resumed = (
+            self._resumed(event.run_id) if self._resumed is not None and State.RESTORED.value in self._counts else ""
+        )
+        return f"{counts_text(self._counts)} so far" + (f", from run {resumed}" if resumed else "")
+
+
 class Lines:
     """A line an event, for pipes and files: no control characters, nothing that moves."""
 
@@ -66,20 +98,29 @@ class Lines:
         self._output = output
         self._pipeline = ""
         self._written: dict[str, str] = {}
+        self._kept = Kept()
 
-    def begin(self, pipeline: Pipeline, progress: Progress) -> None:  # noqa: ARG002
+    def begin(
+        self,
+        pipeline: Pipeline,
+        progress: Progress,  # noqa: ARG002
+        resumed: Callable[[str], str] | None = None,
+    ) -> None:
         """The next events are about this pipeline."""
         self._pipeline = visible(pipeline.name)
+        self._kept = Kept(resumed)
         self._written = {node.name: str(place_of(node.write)) for node in pipeline.model.nodes if node.write}
 
     def handle(self, event: Event) -> None:
         """Print one event, if it is worth a line."""
+        if before := self._kept.said(event):
+            self._output.line(f"{self._pipeline}  {before}")
         if isinstance(event, RunStarted):
             workers = plural(event.workers, "worker")
             self._output.line(f"{self._pipeline}  started  {plural(event.nodes, 'node')}  {workers}")
         elif isinstance(event, NodeFinished):
             outcome = event.outcome
-            if outcome.attempts:  # those that never started are summed up at the end
+            if outcome.attempts and outcome.state.value not in KEPT:  # the others are summed up
                 cells = [outcome.state.value, rows_text(row_count(outcome)), seconds(outcome.duration)]
                 if outcome.state.good and outcome.write is not None:
                     skipped = "kept what was there: " if outcome.write.skipped else "-> "
@@ -102,12 +143,17 @@ class Lines:
         """Something that concerns the whole run."""
         self._output.error(text)
 
-    def finish(self, results: Sequence[RunResult], rows: Sequence[NodeRow], last: str) -> None:
+    def finish(
+        self,
+        results: Sequence[RunResult],
+        rows: Sequence[NodeRow],
+        last: str,
+        resumed: Mapping[str, str] | None = None,
+    ) -> None:
         """What came of everything."""
         for result in results:
-            counts = ", ".join(f"{number} {state}" for state, number in result.counts().items())
-            self._output.line(f"{visible(result.pipeline)}  {result.state}  {counts}  {seconds(result.duration)}")
-        if len(rows) > SLOWEST:
+            self._output.line("  ".join([visible(result.pipeline), *ending(result, resumed or {})]))
+        if slowest(rows):
             self._output.line(f"slowest: {slowest(rows)}")
         for line in leftovers(rows):
             self._output.line(line)
@@ -127,7 +173,12 @@ class JsonLines:
         self._output = output
         self._pipeline = ""
 
-    def begin(self, pipeline: Pipeline, progress: Progress) -> None:  # noqa: ARG002
+    def begin(
+        self,
+        pipeline: Pipeline,
+        progress: Progress,  # noqa: ARG002
+        resumed: Callable[[str], str] | None = None,  # noqa: ARG002
+    ) -> None:
         """The next events are about this pipeline."""
         self._pipeline = pipeline.name
 
@@ -146,13 +197,20 @@ class JsonLines:
         """Something that concerns the whole run."""
         self._output.error(text)
 
-    def finish(self, results: Sequence[RunResult], rows: Sequence[NodeRow], last: str) -> None:
+    def finish(
+        self,
+        results: Sequence[RunResult],
+        rows: Sequence[NodeRow],
+        last: str,
+        resumed: Mapping[str, str] | None = None,
+    ) -> None:
         """The summary, as the last line."""
         runs = [
             {
                 "run_id": result.run_id,
                 "pipeline": result.pipeline,
                 "state": result.state,
+                "resumes": (resumed or {}).get(result.run_id),
                 "duration": result.duration,
                 "counts": result.counts(),
                 "nodes": [_node_data(row) for row in rows if row.pipeline == result.pipeline],
@@ -210,9 +268,25 @@ def visible_lines(text: str) -> str:
     return "\n".join(map(visible, text.splitlines()))
 
 
+def counts_text(counts: Mapping[str, int]) -> str:
+    """``3 succeeded, 1,000 reused``: outcomes with how often they came, the good ones first."""
+    return ", ".join(f"{counts[state.value]:,} {state.value}" for state in State if counts.get(state.value))
+
+
+def ending(result: RunResult, resumed: Mapping[str, str]) -> list[str]:
+    """How a run ended: its state, its nodes, how long it took, and which run it went on with."""
+    said = [result.state, counts_text(result.counts()), seconds(result.duration)]
+    if before := resumed.get(result.run_id):
+        said.append(f"resumed {before}")
+    return said
+
+
 def slowest(rows: Sequence[NodeRow]) -> str:
-    """The nodes that took longest."""
-    most = sorted(rows, key=lambda row: -row.duration)[:SLOWEST]
+    """The nodes that took longest; empty if there are too few for that to be of interest."""
+    ran = [row for row in rows if row.attempts and row.state not in KEPT]
+    if len(rows) <= SLOWEST or not ran:
+        return ""
+    most = sorted(ran, key=lambda row: -row.duration)[:SLOWEST]
     return ", ".join(f"{visible(row.name)} {seconds(row.duration)}" for row in most)
 
 

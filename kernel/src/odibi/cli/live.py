@@ -10,14 +10,26 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from odibi.cli.display import SLOWEST, failures, first_line, leftovers, remark, rows_text, seconds, slowest
+from odibi.cli.display import (
+    KEPT,
+    Kept,
+    counts_text,
+    ending,
+    failures,
+    first_line,
+    leftovers,
+    remark,
+    rows_text,
+    seconds,
+    slowest,
+)
 from odibi.cli.project import plural
 from odibi.cli.report import cause_of
 from odibi.draw import visible
 from odibi.events import NodeFinished
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from odibi.api import Pipeline
     from odibi.cli.progress import Progress
@@ -49,10 +61,12 @@ class LiveView:
         self._pipeline = ""
         self._progress: Progress | None = None
         self._live: Live | None = None
+        self._kept = Kept()
 
-    def begin(self, pipeline: Pipeline, progress: Progress) -> None:
+    def begin(self, pipeline: Pipeline, progress: Progress, resumed: Callable[[str], str] | None = None) -> None:
         """Show this pipeline's run from now on."""
         self._pipeline = visible(pipeline.name)
+        self._kept = Kept(resumed)
         self._progress = progress
         self._live = Live(
             get_renderable=self._render, console=self._console, refresh_per_second=8, transient=True, screen=False
@@ -61,6 +75,8 @@ class LiveView:
 
     def handle(self, event: Event) -> None:
         """Print failures and remarks above the lines that move; all else shows in those."""
+        if before := self._kept.said(event):
+            self._print(f"{self._pipeline}  {before}", "cyan")
         said = remark(event)
         if isinstance(event, NodeFinished) and event.outcome.error is not None and event.outcome.attempts:
             said = (event.node, event.outcome.state.value, first_line(cause_of(event.outcome.error)))
@@ -78,11 +94,21 @@ class LiveView:
         """Something that concerns the whole run."""
         self._print(text, "bold yellow")
 
-    def finish(self, results: Sequence[RunResult], rows: Sequence[NodeRow], last: str) -> None:
+    def finish(
+        self,
+        results: Sequence[RunResult],
+        rows: Sequence[NodeRow],
+        last: str,
+        resumed: Mapping[str, str] | None = None,
+    ) -> None:
         """The table, what was slowest, what failed, and where everything is."""
-        if rows:
-            self._console.print(self._table(rows, len(results) > 1))
-        if len(rows) > SLOWEST:
+        listed = [row for row in rows if row.state not in KEPT or _is_remarkable(row)]
+        if listed:
+            self._console.print(self._table(listed, len(results) > 1))
+        for result in results:
+            if result.run_id in (resumed or {}) or any(state in KEPT for state in result.counts()):
+                self._print("  ".join([visible(result.pipeline), *ending(result, resumed or {})]), "cyan")
+        if slowest(rows):
             self._print(f"slowest: {slowest(rows)}", "dim")
         for line in leftovers(rows):
             self._print(line, "yellow")
@@ -114,9 +140,10 @@ class LiveView:
             )
         folded = [Text(f"  and {len(running) - room} more", "dim")] if len(running) > room else []
         counts = dict(progress.counts)
-        bad = "".join(f", {counts[state]} {state}" for state in ("failed", "skipped", "cancelled") if state in counts)
+        counts.pop("succeeded", None)
+        more = f", {counts_text(counts)}" if counts else ""
         head = (
-            f"{self._pipeline}  {progress.done} of {plural(progress.total, 'node')} done, {len(running)} running{bad}"
+            f"{self._pipeline}  {progress.done} of {plural(progress.total, 'node')} done, {len(running)} running{more}"
         )
         return Group(self._text(head, "bold"), lines, *folded)
 

@@ -36,7 +36,7 @@ class Progress:
     """An observer of one run of one pipeline; may be asked from other threads at any time.
 
     Args:
-        nodes: those of the plan.
+        nodes: those that it may run; how many it does is known when it starts.
     """
 
     def __init__(self, nodes: Iterable[Node]) -> None:
@@ -54,6 +54,7 @@ class Progress:
         with self._lock:
             if isinstance(event, RunStarted):
                 self.workers = event.workers
+                self.total = event.nodes
             elif isinstance(event, NodeStarted):
                 step = self._part(event.node, 0)
                 self._running[event.node] = Running(event.node, event.monotonic, step, event.attempt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 from odibi.errors import ConfigError, OdibiError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from odibi.api import LoadedProject
 
@@ -24,11 +25,23 @@ pipeline_option = click.option("-p", "--pipeline", "pipelines", multiple=True, m
 select_option = click.option(
     "--select", multiple=True, metavar="EXPR", help="Nodes by name, glob, tag:NAME or layer:NAME; + before, after."
 )
+target_option = click.option(
+    "--target", "targets", multiple=True, metavar="NODE", help="Only this node and what it needs."
+)
+engine_option = click.option("--engine", metavar="NAME", help="For nodes and pipelines that name no engine themselves.")
 log_level_option = click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
     help="What to log on stderr.",
 )
+
+
+def with_project(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--project``, ``--env`` and ``--log-level``, for commands whose arguments are not the project."""
+    project = click.option(
+        "--project", default=".", type=click.Path(), metavar="PATH", help="The project file, or its folder."
+    )
+    return project(env_option(log_level_option(command)))
 
 
 def find_project(given: str, *, must_exist: bool = True) -> str | None:
@@ -57,6 +70,32 @@ def load(given: str, env: str | None, engine: str | None = None) -> LoadedProjec
     for problem in loaded.host.problems():
         click.echo(loaded.redactor.redact(f"warning: {problem}"), err=True)
     return loaded
+
+
+@contextmanager
+def using(loaded: LoadedProject) -> Iterator[None]:
+    """Take the project's secrets out of whatever is raised inside, and close what it holds at the end."""
+    try:
+        yield
+    except Exception as error:
+        loaded.redactor.scrub_exception(error)
+        raise
+    finally:
+        loaded.close()
+
+
+@contextmanager
+def errors_as_json(wanted: bool) -> Iterator[None]:
+    """Print what is raised inside as a line of JSON too, where that is ``wanted``."""
+    try:
+        yield
+    except OdibiError as error:
+        if wanted:
+            from odibi.cli.main import redactor_of_environment
+
+            problems = redactor_of_environment().scrub(problems_as_data(error))
+            click.echo(json.dumps({"event": "error", "problems": problems}))
+        raise
 
 
 @click.command()
@@ -122,10 +161,12 @@ def graph(
     import os
 
     from odibi.draw import FORMATS, Drawing, to_ascii
+    from odibi.plan import make_plan
 
     chosen = load(project, env).choose(pipelines, select)
     drawings = [
-        Drawing(pipeline.name, pipeline.plan(select=held).graph, pipeline.model.layer) for pipeline, held, _ in chosen
+        Drawing(pipeline.name, make_plan(pipeline.model, select=held).graph, pipeline.model.layer)
+        for pipeline, held, _ in chosen
     ]
     if kind == "ascii":
         color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -6,16 +6,26 @@ from typing import Any
 
 import click
 
-from odibi.cli.project import env_option, log_level_option, pipeline_option, project_argument, select_option
+from odibi.cli.project import (
+    engine_option,
+    env_option,
+    log_level_option,
+    pipeline_option,
+    project_argument,
+    select_option,
+    target_option,
+)
+from odibi.cli.resuming import Resuming, reuse_options
 
 
-@click.command()
+@click.command(cls=Resuming)
 @project_argument
 @pipeline_option
 @select_option
-@click.option("--target", "targets", multiple=True, metavar="NODE", help="Only this node and what it needs.")
+@target_option
 @env_option
-@click.option("--engine", metavar="NAME", help="For nodes and pipelines that name no engine themselves.")
+@engine_option
+@reuse_options
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="How many nodes may run at once.")
 @click.option("--executor", metavar="NAME", help="What runs the nodes, instead of the project's.")
 @click.option(
@@ -23,7 +33,7 @@ from odibi.cli.project import env_option, log_level_option, pipeline_option, pro
     type=click.Choice(["fail_fast", "fail_later", "ignore"]),
     help="What a failed node does to the run, for nodes that do not say it themselves.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would run, and why.")
+@click.option("--dry-run", is_flag=True, help="Print what odibi plan prints, and run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON an event; the last one is the summary.")
 @log_level_option
 def run(project: str, **options: Any) -> int:

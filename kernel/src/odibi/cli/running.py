@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
-import click
 
 from odibi.api import LoadedProject
 from odibi.cli.display import JsonLines, Lines, Output, seconds
 from odibi.cli.main import INTERRUPTED
+from odibi.cli.plan import print_plans
 from odibi.cli.progress import Progress
-from odibi.cli.project import (
-    load,
-    plural,
-    problems_as_data,
-)
+from odibi.cli.project import errors_as_json, load, plural, using
 from odibi.cli.report import Places, folders, rows_of
+from odibi.cli.resuming import choices
 from odibi.draw import visible
 from odibi.errors import OdibiError
 from odibi.log import LEVELS, EventLogger, logging_to_stderr
 from odibi.model import OnError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
     from odibi.api import Pipeline
     from odibi.cli.live import LiveView
     from odibi.cli.report import NodeRow
+    from odibi.cli.resuming import Choice
     from odibi.contracts.observer import Observer
     from odibi.run.handle import RunHandle
     from odibi.run.result import RunResult
 
 _POLL = 0.1  # seconds between looks for a signal; the end of a run is noticed at once
-
-Choice = tuple["Pipeline", list[str], list[str] | None]
 
 
 class Choices(NamedTuple):
@@ -55,6 +51,9 @@ class Choices(NamedTuple):
     engine: str | None
     workers: int | None
     executor: str | None
+    force: bool
+    no_cache: bool
+    resume: str | None
     on_error: str | None
     dry_run: bool
     as_json: bool
@@ -71,13 +70,21 @@ def run_project(project: str, given: Choices) -> int:
     Raises:
         OdibiError: nothing could be run; ``--json`` has told so already.
     """
-    try:
+    with errors_as_json(given.as_json):
         loaded = _overridden(load(project, given.env, given.engine), given.on_error)
-        with _redacted(loaded):
-            chosen = loaded.choose(given.pipelines, given.select, given.targets or None)
+        with using(loaded):
+            chosen = choices(
+                loaded,
+                given.pipelines,
+                given.select,
+                given.targets,
+                force=given.force,
+                no_cache=given.no_cache,
+                resume=given.resume,
+            )
             output = Output(loaded.redactor)
             if given.dry_run:
-                _print_plans(chosen, output, given.as_json)
+                print_plans(chosen, output, as_json=given.as_json)
                 return 0
             level, observed = _levels(loaded, given.log_level)
             logging = loaded.project.logging
@@ -85,10 +92,6 @@ def run_project(project: str, given: Choices) -> int:
             with logging_to_stderr(level, loaded.redactor, structured=structured, metadata=logging.metadata):
                 view = _view(output, given.as_json)
                 return _Running(loaded, view, given, level if observed else None).all(chosen)
-    except OdibiError as error:
-        if given.as_json:
-            click.echo(json.dumps({"event": "error", "problems": problems_as_data(error)}))
-        raise
 
 
 def _overridden(loaded: LoadedProject, on_error: str | None) -> LoadedProject:
@@ -98,16 +101,6 @@ def _overridden(loaded: LoadedProject, on_error: str | None) -> LoadedProject:
     pipelines = [attrs.evolve(pipeline, on_error=OnError(on_error)) for pipeline in loaded.project.pipelines]
     project = attrs.evolve(loaded.project, pipelines=tuple(pipelines))
     return LoadedProject(project, host=loaded.host, redactor=loaded.redactor)
-
-
-@contextmanager
-def _redacted(loaded: LoadedProject) -> Iterator[None]:
-    """Take the project's secrets out of whatever is raised inside."""
-    try:
-        yield
-    except Exception as error:
-        loaded.redactor.scrub_exception(error)
-        raise
 
 
 def _levels(loaded: LoadedProject, given: str | None) -> tuple[int, bool]:
@@ -130,21 +123,6 @@ def _view(output: Output, as_json: bool) -> Lines | JsonLines | LiveView:
     return Lines(output)
 
 
-def _print_plans(chosen: Sequence[Choice], output: Output, as_json: bool) -> None:
-    """What would run, in order."""
-    for pipeline, select, targets in chosen:
-        plan = pipeline.plan(select=select, targets=targets)
-        steps = [(plan.graph.nodes[at].name, plan.actions[at].value, plan.reasons[at]) for at in plan.graph.order]
-        if as_json:
-            nodes = [{"node": node, "action": action, "reason": reason} for node, action, reason in steps]
-            output.data({"event": "plan", "pipeline": pipeline.name, "nodes": nodes})
-            continue
-        output.line(f"{visible(pipeline.name)}  {plural(len(plan), 'node')}")
-        width = max((len(visible(node)) for node, _, _ in steps), default=0)
-        for node, action, reason in steps:
-            output.line(f"  {action:7}  {visible(node):{width}}  {visible(reason)}")
-
-
 class _Running:
     """The runs of one command, one pipeline after another.
 
@@ -160,10 +138,11 @@ class _Running:
     ) -> None:
         self._loaded = loaded
         self._view = view
-        self._how: dict[str, Any] = {"workers": given.workers, "executor": given.executor}
+        self._where: dict[str, Any] = {"workers": given.workers, "executor": given.executor}
         self._log_level = log_level
         self._results: list[RunResult] = []
         self._rows: list[NodeRow] = []
+        self._resumed: dict[str, str] = {}
 
     def all(self, chosen: Sequence[Choice]) -> int:
         """Run them; returns the exit code."""
@@ -171,32 +150,49 @@ class _Running:
         with closing(Places(self._loaded)) as places:
             with _Signals() as signals:
                 for choice in chosen:
-                    self._one(*choice, places, signals)
+                    self._one(choice, places, signals)
                     if signals.count or not self._results[-1].ok:
                         break
-            where = folders(self._rows, [pipeline for pipeline, _, _ in chosen], places)
+            where = folders(self._rows, [choice.pipeline for choice in chosen], places)
             ok = len(self._results) == len(chosen) and all(result.ok for result in self._results)
             stopped = bool(signals.count) or any(result.state == "cancelled" for result in self._results)
-            left = [pipeline.name for pipeline, _, _ in chosen[len(self._results) :]]
+            left = [choice.pipeline.name for choice in chosen[len(self._results) :]]
             word = "succeeded" if ok else "interrupted" if stopped else "failed"
-            self._view.finish(self._results, self._rows, self._last(word, monotonic() - begin, left, where))
+            last = self._last(word, monotonic() - begin, left, where)
+            self._view.finish(self._results, self._rows, last, self._resumed)
         return 0 if ok else INTERRUPTED if stopped else 1
 
-    def _one(
-        self, pipeline: Pipeline, select: list[str], targets: list[str] | None, places: Places, signals: _Signals
-    ) -> None:
-        progress = Progress(pipeline.plan(select=select, targets=targets).graph.nodes)
+    def _one(self, choice: Choice, places: Places, signals: _Signals) -> None:
+        pipeline = choice.pipeline
+        progress = Progress(pipeline.model.nodes)
         observers: list[Observer] = [progress, self._view]
         if self._log_level is not None:
             observers.append(EventLogger(self._log_level, _node_levels(pipeline)))
-        self._view.begin(pipeline, progress)
+        self._view.begin(pipeline, progress, partial(self._resumed_by, pipeline))
         try:
-            handle = pipeline.start(select=select, targets=targets, observers=observers, **self._how)
+            handle = pipeline.start(
+                select=choice.select, targets=choice.targets, observers=observers, **self._where, **choice.how
+            )
             result = self._wait(handle, signals)
         finally:
             self._view.close()
         self._results.append(result)
         self._rows += rows_of(pipeline, result, progress.failed_in, places)
+        self._resumed_by(pipeline, result.run_id)
+
+    def _resumed_by(self, pipeline: Pipeline, run_id: str) -> str:
+        """The id of the run that a run goes on with, as the journal has it; empty if none or not known."""
+        if run_id not in self._resumed and self._loaded.project.checkpoints is not None:
+            from odibi.cli.history import opened_store, resumed_by
+
+            try:
+                with opened_store(self._loaded) as store:
+                    newest = next(iter(store.runs(pipeline.name, limit=1)), None)
+            except OdibiError:
+                newest = None  # it is said for people, and must not fail a run
+            if newest is not None and newest.run_id == run_id and (resumed := resumed_by(newest)):
+                self._resumed[run_id] = resumed
+        return self._resumed.get(run_id, "")
 
     def _wait(self, handle: RunHandle, signals: _Signals) -> RunResult:
         """Wait for the end of a run in the main thread, where signals arrive."""
