@@ -1,0 +1,60 @@
+"""What the tests of faults share: the library that makes calls fail, and the processes that run with it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fault_harness.processes import Fresh, Zygote
+from fault_harness.scenario import Scenario
+from fault_harness.scenarios import TWO_NODES
+from fault_harness.shim import CannotBuild, build
+from fault_harness.survival import Survivor
+
+FULL = os.environ.get("ODIBI_FAULTS", "") == "full"
+"""Every kill point and every fault, rather than a sample."""
+
+
+@pytest.fixture(scope="session", name="full")
+def _full() -> bool:
+    return FULL
+
+
+@pytest.fixture(scope="session", name="library")
+def _library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if sys.platform != "linux":
+        pytest.skip("the library that makes calls fail is for Linux")
+    try:
+        return build(tmp_path_factory.mktemp("shim"))
+    except CannotBuild as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session", name="fresh")
+def _fresh(library: Path) -> Fresh:
+    return Fresh(library)
+
+
+@pytest.fixture(scope="session", name="zygote")
+def _zygote(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    pytest.importorskip("odibi_local")
+    pytest.importorskip("odibi_pandas")
+    zygote = Zygote(library, tmp_path_factory.mktemp("zygote"))
+    project = tmp_path_factory.mktemp("warm")
+    try:
+        TWO_NODES.lay(project, zygote)
+        zygote.warm(TWO_NODES.arguments, project)
+        yield zygote
+    finally:
+        zygote.close()
+
+
+@pytest.fixture(name="survivor")
+def _survivor(scenario: Scenario, zygote: Zygote, tmp_path: Path, full: bool) -> Survivor:
+    return Survivor(scenario, zygote, tmp_path, thorough=full)

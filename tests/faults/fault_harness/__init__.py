@@ -1,0 +1,13 @@
+"""Runs real pipelines in processes of their own, and lets go wrong what can go wrong with a disk and a clock.
+
+``shim``
+    the library that is loaded into those processes, what it is told, and what it tells.
+``processes``
+    starts them: fresh, or forked off a process that has imported everything already (``zygote``).
+``scenario``
+    a project, and how to see what its outputs hold.
+``survival``
+    where a run can be killed, what must hold after that, and after the next run.
+``powerloss``
+    what may be left of the files when the power fails.
+"""
