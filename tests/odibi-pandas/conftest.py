@@ -153,12 +153,45 @@ class MemoryStorage:
             raise NotFound("there is no such object", where=path) from None
 
 
+class FolderMemoryStorage(MemoryStorage):
+    """One that can replace a folder in one step, unless it is told not to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.can = True
+        self.before_replace: Callable[[str], None] = lambda path: None
+        """Called with the path of each folder that is about to be replaced."""
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        for stat in super().list(prefix):
+            if ".odibi-stage-" not in stat.path[len(check_path(prefix)) :]:
+                yield stat
+
+    def replace_folder(self, staged: str, path: str, *, when: When = ALWAYS) -> bool:
+        assert staged.rpartition("/")[0] == path.rpartition("/")[0]
+        assert staged.rpartition("/")[2].startswith(".odibi-stage-")
+        self.before_replace(path)
+        with self._lock:
+            inside = {at: it for at, it in self._objects.items() if at.startswith(staged + "/")}
+            there = [at for at in self._objects if at == path or at.startswith(path + "/")]
+            if not inside:
+                raise NotFound("nothing is staged", where=staged)
+            if when is ABSENT and there:
+                raise Conflict("there is data already", where=path)
+            if not self.can:
+                return False
+            for at in (*there, *inside):
+                del self._objects[at]
+            self._objects.update({path + at[len(staged) :]: it for at, it in inside.items()})
+        return True
+
+
 class Lake:
     """A storage with an engine on it, as a node has them."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, storage: MemoryStorage | None = None) -> None:
         self.engine = engine
-        self.storage = MemoryStorage()
+        self.storage = storage or MemoryStorage()
 
     def source(self, path: str | None, format_: Any, **more: Any) -> Source:
         name = getattr(format_, "title", "own").lower()
@@ -194,3 +227,9 @@ class Lake:
 def lake(pandas_engine: Any) -> Lake:
     """A storage in memory to read from and write to."""
     return Lake(pandas_engine)
+
+
+@pytest.fixture
+def folder_lake(pandas_engine: Any) -> Lake:
+    """One on a storage that can replace a folder in one step."""
+    return Lake(pandas_engine, FolderMemoryStorage())
