@@ -257,6 +257,25 @@ def test_a_reader_of_more_parts_than_it_opens_at_once_starts_over(
     assert len(result) == 3
 
 
+@pytest.mark.parametrize("reader", ["whole", "chunks"])
+@pytest.mark.parametrize("at_once", [1, 32])
+@pytest.mark.parametrize("when", [1, 2])
+def test_parts_of_the_same_names_are_told_apart(
+    lake: Any, reader: str, at_once: int, when: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever else writes there may give the parts of each version the same names."""
+    monkeypatch.setattr(snapshot, "_OPEN", at_once)
+
+    def replace(count: int) -> None:
+        if count in (0, when):
+            for part in (1, 2):
+                lake.write(frame(part, version=count), f"a/{part}", PARQUET)
+
+    replace(0)
+    while_opening(lake, replace)
+    assert set(READERS[reader](lake)["version"]) == {when}
+
+
 def test_a_reader_that_never_finds_a_moment_says_so(lake: Any) -> None:
     lake.write(frame(1, 2), "a", PARQUET, partition_by=("id",))
     opened = while_opening(
