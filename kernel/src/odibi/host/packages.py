@@ -28,6 +28,7 @@ _OPERATIONS = (
 _SHIPPED: dict[str, dict[str, tuple[str, ...]]] = {
     "odibi-kernel": {"executor": ("inline", "threads")},
     "odibi-local": {"storage": ("local",), "cache": ("disk",), "checkpoint": ("sqlite",)},
+    "odibi-objects": {"cache": ("storage",), "checkpoint": ("storage",)},
     "odibi-pandas": {
         "engine": ("pandas",),
         "format": tuple(f"pandas.{name}" for name in _FILE_FORMATS),

@@ -1,0 +1,12 @@
+"""What the tests of both components share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# Other processes import the storages of these tests, too, so they are a module and no fixtures.
+sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("odibi.testing.cache", "odibi.testing.checkpoint")
