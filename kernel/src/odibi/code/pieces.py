@@ -96,6 +96,7 @@ class _Maker:
         self._folder = place.folder
         self._trouble = ""
         self._content: list[Any] = []
+        self._packages: dict[str, str] = {}
         self._refers: list[Any] = []
         self._parts: dict[str, str] = {}
         self._names: list[tuple[Mapping[str, Any], str, Any]] = []
@@ -109,7 +110,7 @@ class _Maker:
         return Piece(
             self._value,
             self.label,
-            hashlib.sha256(encode(self._content)).digest(),
+            hashlib.sha256(encode((self._content, self._packages))).digest(),
             tuple(self._refers),
             self._parts,
             self._trouble,
@@ -160,7 +161,8 @@ class _Maker:
             self._trouble = self._trouble or f"uses {told.trouble}"
         if not told.is_name:
             if shown and not name.startswith("__"):
-                self._parts[shown] = f"constant {digest(told.text, _SHORT)}"
+                of = told.text if not told.refers else [told.text, *map(label_of, told.refers)]
+                self._parts[shown] = f"constant {digest(of, _SHORT)}"
             if not _is_fixed(value):
                 self._again.append((look, value, self._folder, told))
 
@@ -232,7 +234,7 @@ class _Maker:
             self._trouble = self._trouble or f"imports `{found.stale}`, which was loaded before its file changed"
 
     def _versions(self, packages: tuple[tuple[str, str], ...]) -> None:
-        self.say(*packages)
+        self._packages.update(packages)
         self._parts.update((name, f"package {version}".strip()) for name, version in packages)
 
 

@@ -265,11 +265,14 @@ def is_looked_into(value: Any) -> bool:
     if isinstance(value, FunctionType | MethodType | type | ModuleType | types.BuiltinFunctionType):
         return True
     origin = place_of(value).origin
-    if origin is Origin.OWN:
-        return True
-    if origin is Origin.STANDARD and not is_plain(value):
-        return True
-    return isinstance(_attribute(value, "__wrapped__"), FunctionType | MethodType)
+    if origin is Origin.PACKAGE:
+        return isinstance(_attribute(value, "__wrapped__"), FunctionType | MethodType)
+    if origin is Origin.STANDARD and is_plain(value):
+        return False
+    try:
+        return bool(inside(value))
+    except Undigestible:
+        return False
 
 
 def inside(value: Any) -> dict[str, Any]:
