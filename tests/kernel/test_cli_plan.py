@@ -127,7 +127,7 @@ class TestForPeople:
             "first  4 nodes\n"
             "  run  orders   1.2 s  raw:orders.lines changed\n"
             "                       reads raw:orders.lines: 1 object, 6.0 kB\n"
-            "  run  one      5.0 s  code of transforms.one changed\n"
+            "  run  one      5.0 s  code of `transforms.one` changed\n"
             "  run  shout    2 min  its input 'orders' changed\n"
             "  run  save    <0.1 s  its input 'shout' changed\n"
             "second  1 node\n"
@@ -280,7 +280,7 @@ class TestForTools:
         assert (made["source"]["objects"], made["source"]["bytes"]) == (1, 4)
         assert {"source", "plugins", "read"} <= set(made["parts"])
         assert shout["fingerprint"]["inputs"] == {"orders": made["value"]}
-        assert "code of transforms.shout" in shout["fingerprint"]["parts"]
+        assert shout["fingerprint"]["code"]["transforms.shout"].startswith("function ")
 
     def test_mistakes(self, project: Path, said: Callable[..., str]) -> None:
         assert "there is no pipeline 'third'" in said(2, "plan", "-p", "third")

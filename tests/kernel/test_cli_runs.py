@@ -287,8 +287,8 @@ class TestDiff:
         assert lines[:2] == [f"before  {old}  first  succeeded", f"after   {new}  first  succeeded"]
         assert [line.rstrip() for line in lines[2:]] == [
             "NODE  DIFFERENCE",
-            "one   changed: code of transforms.one",
-            "two   changed: version, input 'one'",
+            "one   code of `transforms.one` changed",
+            "two   its version changed; its input 'one' changed",
         ]
 
     def test_outcomes_rows_and_times(
@@ -308,14 +308,14 @@ class TestDiff:
 
         rewrite(project, slow)
         assert said(0, "runs", "diff", first, second).splitlines()[3:] == [
-            "e     changed: source",
+            "e     what it reads changed",
             "      rows: 3 -> 4",
             "      time: 0.20 s -> 0.50 s",
         ]
         # What the third run reused is what the second one made.
         assert said(0, "runs", "diff", first, third).splitlines()[3:] == [
             "e     succeeded -> reused",
-            "      changed: source",
+            "      what it reads changed",
             "      rows: 3 -> 4",
         ]
         assert said(0, "runs", "diff", third, second).splitlines()[3:] == [
@@ -328,7 +328,7 @@ class TestDiff:
         data = json.loads(said(0, "runs", "diff", first, third, "--json"))
         assert (data["before"]["run_id"], data["after"]["run_id"]) == (first, third)
         (node,) = data["nodes"]
-        assert (node["states"], node["changed"], node["rows"]) == (["succeeded", "reused"], ["source"], [3, 4])
+        assert (node["states"], node["changed"], node["rows"]) == (["succeeded", "reused"], ["what it reads changed"], [3, 4])
 
     def test_a_reused_result_is_looked_for_in_the_runs_before(
         self, project: Path, said: Callable[..., str], ids: Callable[..., list[str]]
@@ -340,7 +340,7 @@ class TestDiff:
         said(0, "run", "-p", "third")
         fourth, _, second, _ = ids()
         assert said(0, "runs", "diff", second, fourth).splitlines()[3:] == [
-            "e     changed: source",
+            "e     what it reads changed",
             "      rows: 3 -> 4",
         ]
 

@@ -36,7 +36,7 @@ class Past:
 
 
 def print_of(name: str, **more: Any) -> Fingerprint:
-    return Fingerprint(f"b-{name}", f"v-{name}", f"w-{name}", (), {}, **more)
+    return Fingerprint(f"b-{name}", f"v-{name}", f"w-{name}", (), {}, {}, **more)
 
 
 def fresh(name: str, **more: Any) -> dict[str, Any]:

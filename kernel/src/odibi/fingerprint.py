@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from odibi.code import CodeDigests
+from odibi.code import CodeDigests, differences
 from odibi.digest import Undigestible, digest
 from odibi.errors import OdibiError, StorageError
 from odibi.model import CachePolicy, Function, OnFail, Operation, Sql
@@ -38,6 +38,7 @@ LAYOUT = "odibi-1"
 """Goes into every fingerprint; changed when what goes into one changes."""
 
 _GIVEN = "given:"
+_NONE: tuple[Any, ...] = ()
 
 _MOMENT = re.compile(
     r"(?<![\w.\"'])(?:now|today|get_current_timestamp|get_current_time|transaction_timestamp|random|uuid|uuidv4|uuidv7"
@@ -77,6 +78,7 @@ class Fingerprint:
         whole: of its result, and of where that goes.
         inputs: the ``value`` of each input, in order.
         parts: what went in, by name, each with a short digest: for saying in words what changed.
+        code: what its functions do, as :attr:`odibi.code.CodeDigest.parts` has it.
         source: the version of what it reads; ``None`` if it reads nothing that has one.
         without: paths below that source that nodes of the same run write.
         volatile: why its result cannot be known from all this, in words; empty if it can.
@@ -89,6 +91,7 @@ class Fingerprint:
     whole: str
     inputs: tuple[str, ...]
     parts: Mapping[str, str]
+    code: Mapping[str, str]
     source: SourceVersion | None = None
     without: tuple[str, ...] = ()
     volatile: str = ""
@@ -145,14 +148,12 @@ class Fingerprints:
         values = [""] * count + [self._given(name, (given or {}).get(name)) for name in graph.given]
         found: list[Any] = [None] * count
         makers = _makers(graph, self._connection)
+        nodes, slots_of = graph.nodes, graph.inputs
         for at in graph.order:
-            inputs = tuple([values[slot] for slot in graph.inputs[at]])
-            if makers and at in makers:
-                before = [(path, found[maker].whole) for maker, path in makers[at]]
-                made = self._node(graph.nodes[at], inputs, sources, nonce, before)
-            else:
-                made = self._node(graph.nodes[at], inputs, sources, nonce)
-            found[at] = made
+            slots = slots_of[at]
+            inputs = tuple([values[slot] for slot in slots]) if slots else _NONE
+            before = [(path, found[maker].whole) for maker, path in makers[at]] if at in makers else ()
+            found[at] = made = self._node(nodes[at], inputs, sources, nonce, before)
             values[at] = made.value
         return found
 
@@ -170,7 +171,8 @@ class Fingerprints:
         if known is None:
             known = self._definitions[id(node)] = (node, self._definition(node))
         definition = known[1]
-        codes = tuple([self._code.of(function) for function in definition.functions])
+        code_of = self._code.of
+        codes = tuple([code_of(function) for function in definition.functions]) if definition.functions else _NONE
         source, trouble = None, ""
         without: tuple[str, ...] = ()
         if node.read is not None and node.read.path is not None:
@@ -183,15 +185,16 @@ class Fingerprints:
                     source = attrs.evolve(source, digest=whole)
             except StorageError as error:
                 trouble = f"what it reads cannot be looked at: {error.what}"
-        key = (inputs, tuple([code.digest for code in codes]), source, trouble)
+        # What has not changed since the last time is the very same object, and comparing these costs next to nothing.
+        key = (inputs, codes, source, trouble)
         last = self._last.get(id(node))
         if last is not None and last[0] == key:
             made = last[1]
         else:
             made = self._make(definition, inputs, codes, source, without, trouble, unversioned=not node.version)
             self._last[id(node)] = (key, made)
-        ttl = node.cache.ttl if isinstance(node.cache, CachePolicy) else None
-        if not made.volatile and ttl is None:
+        ttl = node.cache.ttl if type(node.cache) is CachePolicy else None
+        if ttl is None and not made.volatile:
             return made
         each = nonce(node.name, made.base, ttl)
         value = _join(made.base, each)
@@ -213,8 +216,9 @@ class Fingerprints:
             definition.result, *(code.digest for code in codes), source.digest if source else "", "inputs", *inputs
         )
         parts = dict(definition.parts)
+        functions: dict[str, str] = {}
         for code in codes:
-            parts.update({f"code of {name}": each for name, each in code.parts.items()})
+            functions.update(code.parts)
         if source is not None:
             parts["source"] = source.digest[:16]
         return Fingerprint(
@@ -223,6 +227,7 @@ class Fingerprints:
             _join(base, definition.whole),
             inputs,
             parts,
+            functions,
             source,
             without,
             definition.volatile or unknown or trouble or _unknown_input(inputs),
@@ -442,7 +447,45 @@ def _join(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    """The names of the parts that differ, those that say most first."""
-    names = [name for name in dict.fromkeys([*now, *before]) if before.get(name) != now.get(name)]
-    yield from sorted(names, key=lambda name: not name.startswith("code of"))
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What of a node changed between two results of it, in words; its code first.
+
+    Args:
+        before, now: their ``code``, ``parts`` and ``inputs``, as the journal has them.
+    """
+    yield from differences(before.get("code", {}), now.get("code", {}))
+    old, new = before.get("parts", {}), now.get("parts", {})
+    for name in dict.fromkeys([*new, *old]):
+        if old.get(name) != new.get(name):
+            yield _WORDS.get(name, f"its {name} changed")
+    old, new = before.get("inputs", {}), now.get("inputs", {})
+    for name, value in new.items():
+        if name in old and old[name] != value:
+            yield f"its input '{name}' changed"
+
+
+def recorded(fingerprint: Fingerprint, inputs: Sequence[str]) -> dict[str, Any]:
+    """What the journal keeps of a fingerprint; ``inputs`` are the names of the node's inputs."""
+    kept: dict[str, Any] = {
+        "fingerprint": fingerprint.whole,
+        "value": fingerprint.value,
+        "base": fingerprint.base,
+        "parts": dict(fingerprint.parts),
+        "inputs": {name: value[:16] for name, value in zip(inputs, fingerprint.inputs, strict=True)},
+    }
+    if fingerprint.code:
+        kept["code"] = dict(fingerprint.code)
+    if fingerprint.nonce:
+        kept["nonce"] = fingerprint.nonce
+    if fingerprint.source is not None and fingerprint.source.checked:
+        kept["checked"] = dict(fingerprint.source.checked)
+    return kept
+
+
+_WORDS = {
+    "source": "what it reads changed",
+    "steps": "its transform changed",
+    "plugins": "the version of its engine, or of a plugin it uses, changed",
+    "python": "the version of Python changed",
+    "inputs": "the list of its inputs changed",
+}

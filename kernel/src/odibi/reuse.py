@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from odibi.fingerprint import changes
+from odibi.fingerprint import changes, recorded
 from odibi.graph import critical_turns
 from odibi.plan import Action, Plan
 
@@ -73,9 +73,9 @@ def decide(plan: Plan, prints: Sequence[Fingerprint], earlier: Earlier, *, force
     for at in force:
         looked[at].must = "forced"
     asked = {prints[at].value for at in plan.keep}
-    if not all(each.fresh and not each.must for each in looked):
-        asked = {each.value for each in prints}
     held = earlier.held(asked) if asked else ()
+    if len(held) < len(asked) or not all(each.fresh and not each.must for each in looked):
+        held = earlier.held({each.value for each in prints})  # something runs, and may need any of them
 
     actions = [Action.REUSE] * count
     reasons = [UNCHANGED] * count
@@ -130,28 +130,14 @@ def _look(node: Node, fingerprint: Fingerprint, results: Mapping[str, Result], e
 
 def _changed(node: Node, result: Result, fingerprint: Fingerprint) -> str:
     """What is not as it was, in words."""
-    said = list(changes(result.get("parts", {}), fingerprint.parts))
-    if said and said[0].startswith("code of "):
-        return f"{said[0]} changed"
-    if "source" in said and node.read is not None:
+    said = next(changes(result, recorded(fingerprint, node.depends_on)), "")
+    if said == "what it reads changed" and node.read is not None:
         return f"{node.read.connection}:{node.read.path} changed"
     if said:
-        return f"its {_WORDS.get(said[0], said[0])} changed"
-    before = result.get("inputs", {})
-    for name, value in zip(node.depends_on, fingerprint.inputs, strict=True):
-        if before.get(name) != value[:16]:
-            return f"its input '{name}' changed"
+        return said
     if fingerprint.nonce:
         return f"its result is older than its ttl, {_age(time.time() - float(result.get('finished', 0.0)))}"
     return "something it depends on changed"
-
-
-_WORDS = {
-    "steps": "transform",
-    "plugins": "engine, or a plugin it uses,",
-    "python": "version of Python",
-    "inputs": "list of inputs",
-}
 
 
 def _age(seconds: float) -> str:

@@ -282,6 +282,7 @@ def _node_data(planned: _Planned, at: int) -> dict[str, Any]:
             "base": made.base,
             "nonce": made.nonce,
             "parts": made.parts,
+            "code": made.code,
             "inputs": dict(zip(node.depends_on, made.inputs, strict=True)),
             "source": made.source,
             "without": made.without,

@@ -326,17 +326,14 @@ def _differences(before: Mapping[str, NodeRecord], after: Mapping[str, NodeRecor
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str] | None:
-    """The parts of the fingerprints that differ; none if they are the same; ``None`` if one is not known."""
+    """What differs between the fingerprints, in words; nothing if they are the same; ``None`` if one is not known."""
     from odibi.fingerprint import changes
 
     if "fingerprint" not in old or "fingerprint" not in new:
         return None
     if old["fingerprint"] == new["fingerprint"]:
         return []
-    said = list(changes(old.get("parts") or {}, new.get("parts") or {}))
-    inputs = changes(old.get("inputs") or {}, new.get("inputs") or {})
-    said += [f"input '{name}'" for name in inputs]
-    return said or ["the moment at which it was computed"]
+    return list(changes(old, new)) or ["the moment at which it was computed"]
 
 
 def _far_apart(old: float | None, new: float | None) -> tuple[float, float] | None:
@@ -356,7 +353,7 @@ def _words(difference: _Difference) -> Iterator[str]:
     if before != after:
         yield f"{before} -> {after}" + (f": {difference.reason}" if difference.reason not in ("", UNCHANGED) else "")
     if difference.changed:
-        yield f"changed: {', '.join(difference.changed)}"
+        yield "; ".join(difference.changed)
     if difference.rows is not None:
         yield "rows: {:,} -> {:,}".format(*difference.rows)
     if difference.seconds is not None:

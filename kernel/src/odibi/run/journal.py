@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.contracts.executor import State
 from odibi.errors import OdibiError
+from odibi.fingerprint import recorded
 from odibi.plan import Action
 from odibi.reuse import UNCHANGED
 from odibi.run.queue import WorkQueue
@@ -145,24 +146,11 @@ class Journal:
                 "etags": dict(outcome.write.etags),
             }
         if outcome.state is State.SUCCEEDED and self._sound.of(node):
-            self._add_fingerprint(node, record)
+            record |= recorded(self._plan.prints[node], self._plan.graph.nodes[node].depends_on)
+            record["root"] = self._root
             if outcome.kept:
                 record["cached"] = outcome.kept
         return record
-
-    def _add_fingerprint(self, node: int, record: Record) -> None:
-        made = self._plan.prints[node]
-        names = self._plan.graph.nodes[node].depends_on
-        record["fingerprint"] = made.whole
-        record["value"] = made.value
-        record["base"] = made.base
-        record["root"] = self._root
-        record["parts"] = dict(made.parts)
-        record["inputs"] = {name: value[:16] for name, value in zip(names, made.inputs, strict=True)}
-        if made.nonce:
-            record["nonce"] = made.nonce
-        if made.source is not None and made.source.checked:
-            record["checked"] = dict(made.source.checked)
 
 
 class JournalledQueue(WorkQueue):
