@@ -683,6 +683,17 @@ def test_what_is_changed_in_place_is_seen(change: str) -> None:
     assert kept.of(space["clean"]) is now
 
 
+def test_what_functions_share_is_looked_at_once(tmp_path: Path) -> None:
+    space = namespace(textwrap.dedent(CHANGING) + "\ndef other(x):\n    return ROWS, helper(x)\n")
+    kept, looked_at = CodeDigests(), set[Any]()
+    before = [kept.of(space[name], looked_at) for name in ("clean", "other")]
+    space["ROWS"]["a"].append(2)
+    assert [kept.of(space[name], looked_at) for name in ("clean", "other")] == before
+    now = [kept.of(space[name], set()) for name in ("clean", "other")]
+    assert now == [CodeDigests().of(space[name]) for name in ("clean", "other")]
+    assert all(one.digest != other.digest for one, other in zip(now, before, strict=True))
+
+
 def test_an_equal_value_in_the_place_of_another_changes_nothing() -> None:
     space = namespace(textwrap.dedent(CHANGING))
     kept = CodeDigests()
@@ -778,7 +789,7 @@ def test_threads_may_ask_at_once(tmp_path: Path) -> None:
             "`transforms.Model` uses `rows`, a generator, whose content cannot be digested",
         ),
         (
-            "class Model:\n    def __init__(self): self.it = (x for x in ())\nMODEL = Model()\ndef clean(x): return MODEL",
+            "class Model:\n    def __init__(self): self.it = (x for x in ())\nM = Model()\ndef clean(x): return M",
             "`transforms.Model object` uses `['state']['it']`, a generator, whose content cannot be digested",
         ),
         (
@@ -873,12 +884,18 @@ def test_common_constants_are_known(tmp_path: Path, value: str) -> None:
         ("int", "float"),
         ("staticmethod(len)", "classmethod(len)"),
         ("property(len)", "property(None, len)"),
+        ("{Pair(1, 2): 1, Pair(1, 3): 2}", "{Pair(1, 2): 2, Pair(1, 3): 1}"),
+        ("{Pair(1, 2), Pair(1, 3)}", "{Pair(1, 2), Pair(1, 4)}"),
     ],
 )
 def test_constants_that_differ(tmp_path: Path, one: str, other: str) -> None:
-    source = "import attrs, collections, functools, json, operator, random, re, types, typing\nX = {}\n"
+    source = "import attrs, collections, functools, json, operator, random, re, types, typing\n"
+    source += "@attrs.frozen\nclass Pair:\n    a: int\n    b: int\nX = {}\n"
     source += "def clean(x): return X\n"
-    found = [digest_of(tmp_path / name, transforms=source.format(it)) for name, it in (("a", one), ("b", other))]
+    found = [
+        digest_of(tmp_path / name, transforms=source.replace("X = {}", f"X = {it}"))
+        for name, it in (("a", one), ("b", other))
+    ]
     assert found[0].digest != found[1].digest
     assert not found[0].unknown + found[1].unknown
 

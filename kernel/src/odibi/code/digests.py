@@ -52,12 +52,14 @@ class CodeDigests:
         self._files = ImportedFiles()
         self._limit = 1024
 
-    def of(self, function: Callable[..., Any]) -> CodeDigest:
+    def of(self, function: Callable[..., Any], looked_at: set[Piece] | None = None) -> CodeDigest:
         """The digest of a function as it is now.
 
         Args:
             function: anything that can be called: a function, a method, a ``functools.partial``, a class, an object
                 with ``__call__``.
+            looked_at: what need not be looked at again; what is looked at is added. With one set for all functions of
+                a plan, what they share is looked at once.
         """
         key: object = id(function)
         if type(function) is MethodType:
@@ -65,23 +67,27 @@ class CodeDigests:
             key = (id(function.__func__), id(function.__self__))
         known = self._known.get(key)
         if known is not None:
-            for piece in known[1]:
-                if not piece.is_fresh():
-                    break
+            if looked_at is not None:
+                if all(piece in looked_at or _is_fresh(piece, looked_at) for piece in known[1]):
+                    return known[2]
             else:
-                return known[2]
-        pieces, made = self._walk(function)
+                for piece in known[1]:
+                    if not piece.is_fresh():
+                        break
+                else:
+                    return known[2]
+        pieces, made = self._walk(function, set() if looked_at is None else looked_at)
         self._known[key] = (function, pieces, made)
         return made
 
-    def _walk(self, root: Any) -> tuple[tuple[Piece, ...], CodeDigest]:
+    def _walk(self, root: Any, looked_at: set[Piece]) -> tuple[tuple[Piece, ...], CodeDigest]:
         told = tell(root)
         waiting = list(told.refers)
         numbers = {id(value): number for number, value in enumerate(waiting)}
         pieces: list[Piece] = []
         hasher = hashlib.sha256(encode((PYTHON, told.text, told.packages)))
         for value in waiting:
-            piece = self._piece(value)
+            piece = self._piece(value, looked_at)
             pieces.append(piece)
             places = []
             for each in piece.refers:
@@ -100,9 +106,9 @@ class CodeDigests:
         parts = {"python": f"python {PYTHON}", **{name: f"package {version}" for name, version in told.packages}}
         return tuple(pieces), CodeDigest(hasher.hexdigest(), _joined(parts, pieces), unknown)
 
-    def _piece(self, value: Any) -> Piece:
+    def _piece(self, value: Any, looked_at: set[Piece]) -> Piece:
         known = self._pieces.get(id(value))
-        if known is not None and known.is_fresh():
+        if known is not None and (known in looked_at or _is_fresh(known, looked_at)):
             return known
         if len(self._pieces) >= self._limit:
             self._forget()
@@ -115,6 +121,7 @@ class CodeDigests:
         else:
             made = object_piece(value)
         self._pieces[id(value)] = made
+        looked_at.add(made)
         return made
 
     def _code(self, code: CodeType) -> Code:
@@ -128,6 +135,13 @@ class CodeDigests:
         held = {id(piece.value) for _, pieces, _ in list(self._known.values()) for piece in pieces}
         self._pieces = {key: piece for key, piece in list(self._pieces.items()) if key in held}
         self._limit = 1024 + 2 * len(self._pieces)
+
+
+def _is_fresh(piece: Piece, looked_at: set[Piece]) -> bool:
+    if not piece.is_fresh():
+        return False
+    looked_at.add(piece)
+    return True
 
 
 def _doc(value: Any) -> str | None:

@@ -1,4 +1,5 @@
 """What the files of those modules say that functions import while they run."""
+# ruff: noqa: PTH113, PTH116, PTH118, PTH119, PTH120, PTH123 - objects for paths take several times as long
 
 from __future__ import annotations
 
@@ -7,7 +8,6 @@ import importlib.util
 import os
 import sys
 import warnings
-from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,10 +22,21 @@ if TYPE_CHECKING:
 def stamp(path: str) -> tuple[int, int] | None:
     """What changes with a file: its time of modification in nanoseconds and its size; ``None`` if it is not there."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - a Path takes as long to make as this takes to answer
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
+
+
+_Stamp = tuple[int, int] | None
+
+
+class _Edges(NamedTuple):
+    """Where the imports of one module lead: own modules to their files, and names of packages and of nothing."""
+
+    files: dict[str, str]
+    packages: set[str]
+    missing: set[str]
 
 
 class Imports(NamedTuple):
@@ -54,8 +65,9 @@ class ImportedFiles:
     """
 
     def __init__(self) -> None:
-        self._read: dict[str, tuple[tuple[int, int] | None, Code]] = {}
-        self._compared: dict[str, tuple[tuple[int, int] | None, ModuleType, bool]] = {}
+        self._files: dict[str, tuple[_Stamp, Code]] = {}
+        self._edges: dict[tuple[str, str], tuple[_Stamp, _Edges]] = {}
+        self._compared: dict[str, tuple[_Stamp, ModuleType, bool]] = {}
 
     def follow(self, imports: tuple[Import, ...], module: str, file: str | None) -> Imports:
         """What imports lead to, directly and through the imports of the files that they lead to.
@@ -68,26 +80,19 @@ class ImportedFiles:
         modules: dict[str, str] = {}
         packages: dict[str, str] = {}
         missing: set[str] = set()
-        stamps: dict[str, tuple[int, int] | None] = {}
+        stamps: dict[str, _Stamp] = {}
         stale = ""
-        waiting = [(each, module_label(module), file) for each in imports]
+        waiting = [_edges(imports, module_label(module), file)]
         while waiting:
-            wanted, importer, beside = waiting.pop()
-            names = _absolute(wanted, importer, beside)
-            top = names[0].partition(".")[0]
-            if top in sys.stdlib_module_names:
-                continue
-            found = _own_files(names, importer, beside)
-            if found is None:
-                packages[top] = version_of_distribution(top)
-            elif not found:
-                missing.add(names[0])
-            for name, path in (found or {}).items():
+            edges = waiting.pop()
+            packages.update((top, version_of_distribution(top)) for top in edges.packages)
+            missing.update(edges.missing)
+            for name, path in edges.files.items():
                 if name in modules:
                     continue
                 stamps[path], code = self._file(path)
                 modules[name] = code.digest
-                waiting += [(each, name, path) for each in code.imports]
+                waiting.append(self._edges_of(name, path, stamps[path], code))
                 if self._is_stale(name, path, stamps[path]):
                     stale = stale or name
         return Imports(
@@ -98,17 +103,23 @@ class ImportedFiles:
             stale,
         )
 
-    def _file(self, path: str) -> tuple[tuple[int, int] | None, Code]:
+    def _file(self, path: str) -> tuple[_Stamp, Code]:
         now = stamp(path)
-        known = self._read.get(path)
+        known = self._files.get(path)
         if known is None or known[0] != now:
             content = _content(path)
             code = _compiled(content, path)
             read = read_code(code) if code else Code(hashlib.sha256(content).hexdigest(), (), (), False)
-            known = self._read[path] = (now, read)
+            known = self._files[path] = (now, read)
         return known
 
-    def _is_stale(self, name: str, path: str, now: tuple[int, int] | None) -> bool:
+    def _edges_of(self, name: str, path: str, now: _Stamp, code: Code) -> _Edges:
+        known = self._edges.get((name, path))
+        if known is None or known[0] != now:
+            known = self._edges[name, path] = (now, _edges(code.imports, name, path))
+        return known[1]
+
+    def _is_stale(self, name: str, path: str, now: _Stamp) -> bool:
         module = sys.modules.get(name)
         if module is None or getattr(module, "__file__", None) != path:
             return False
@@ -120,7 +131,8 @@ class ImportedFiles:
 
 def _content(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
     except OSError:
         return b""
 
@@ -137,19 +149,38 @@ def _compiled(content: bytes, path: str) -> CodeType | None:
         return None
 
 
+def _edges(imports: tuple[Import, ...], importer: str, file: str | None) -> _Edges:
+    """Where the imports of one module lead."""
+    edges = _Edges({}, set(), set())
+    for wanted in imports:
+        names = _absolute(wanted, importer, file)
+        top = names[0].partition(".")[0]
+        if top in sys.stdlib_module_names:
+            continue
+        found = _own_files(names, importer, file)
+        if found is None:
+            edges.packages.add(top)
+        elif found:
+            edges.files.update(found)
+        else:
+            edges.missing.add(names[0])
+    return edges
+
+
 def _absolute(wanted: Import, importer: str, file: str | None) -> list[str]:
     """The module that is imported, and those that the names taken from it may be."""
     module = wanted.module
     if wanted.level:
         package = importer.split(".")
-        up = wanted.level - _is_package(file)
-        base = ".".join(package[: len(package) - up])
-        module = f"{base}.{module}".strip(".") if module else base
+        base = package[: max(0, len(package) - wanted.level + _is_package(file))]
+        module = ".".join([*base, module] if module else base)
+        if not base:
+            return [f"{'.' * wanted.level}{module}"]
     return [module, *(f"{module}.{name}" for name in wanted.names if name != "*")]
 
 
 def _is_package(file: str | None) -> bool:
-    return file is not None and os.path.basename(file) == "__init__.py"  # noqa: PTH119
+    return file is not None and os.path.basename(file) == "__init__.py"
 
 
 def _own_files(names: list[str], importer: str, file: str | None) -> dict[str, str] | None:
@@ -172,20 +203,21 @@ def _own_files(names: list[str], importer: str, file: str | None) -> dict[str, s
     return _files_below(_above(places[0], int(_is_package(places[0]))), names) or {top: places[0]}
 
 
-def _above(file: str, levels: int) -> Path:
-    folders = Path(file).parents
-    return folders[min(levels, len(folders) - 1)]
+def _above(file: str, levels: int) -> str:
+    for _ in range(levels + 1):
+        file = os.path.dirname(file)
+    return file
 
 
-def _files_below(root: Path, names: list[str]) -> dict[str, str]:
+def _files_below(root: str, names: list[str]) -> dict[str, str]:
     found = {}
     for name in names:
         parts = name.split(".")
         for length in range(1, len(parts) + 1):
-            path = root.joinpath(*parts[:length])
-            for candidate in (path / "__init__.py", path.with_suffix(".py")):
-                if candidate.is_file():
-                    found[".".join(parts[:length])] = str(candidate)
+            path = os.path.join(root, *parts[:length])
+            for candidate in (os.path.join(path, "__init__.py"), f"{path}.py"):
+                if os.path.isfile(candidate):
+                    found[".".join(parts[:length])] = candidate
                     break
     return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from enum import Enum
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from odibi.digest import PROJECT_MODULE, qualified_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from importlib.metadata import Distribution
 
 _STANDARD_FOLDER = str(Path(os.__file__).parent)
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -151,15 +152,18 @@ def version_of_distribution(top_level: str) -> str:
         return metadata.version(top_level)
     except (metadata.PackageNotFoundError, ValueError):
         pass
-    if names := _distributions().get(top_level):
-        return " ".join(f"{name} {metadata.version(name)}" for name in sorted(set(names)))
+    # metadata.packages_distributions() would know, after taking all lists of all files of all distributions apart.
+    found = {f"{it.name} {it.version}" for it in metadata.distributions() if _provides(it, top_level)}
+    if found:
+        return ", ".join(sorted(found))
     version = getattr(sys.modules.get(top_level), "__version__", "")
     return version if isinstance(version, str) else ""
 
 
-@functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Top-level names to distributions; reading all their lists of files takes a while."""
-    from importlib import metadata
-
-    return metadata.packages_distributions()
+def _provides(distribution: Distribution, top_level: str) -> bool:
+    if not top_level.isidentifier():
+        return False
+    names = distribution.read_text("top_level.txt")
+    if names is not None:
+        return top_level in names.split()
+    return re.search(rf"^{re.escape(top_level)}[/.]", distribution.read_text("RECORD") or "", re.MULTILINE) is not None

@@ -141,6 +141,10 @@ class _Unordered:
         self._teller = teller
 
     def __call__(self, value: Any) -> str | None:
+        if is_plain(value) and not isinstance(value, type | Enum) and place_of(value).origin is Origin.OWN:
+            # There may be many objects of one class, which only their fields tell apart.
+            self._teller.refer_loosely(type(value))
+            return None
         return self._teller.encoding(value, self._teller.refer_loosely)
 
     @property
