@@ -20,7 +20,6 @@ import attrs
 from odibi.contracts.storage import ABSENT, ALWAYS, Match, Stat, When, check_path
 from odibi.errors import Conflict, NotFound, StorageError, Transient
 
-
 PAGE = 1000
 """Objects that one request lists, as object stores do it."""
 

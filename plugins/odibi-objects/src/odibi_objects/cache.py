@@ -260,6 +260,8 @@ class StorageCache:
         """Write what was counted, and let the threads go; may be called twice."""
         try:
             self._tallies.flush(last=True)
+        except StorageError as error:
+            _log.warning("what was counted in the cache could not be written: %s", error)
         finally:
             self._crew.close()
 

@@ -114,6 +114,8 @@ class StorageCheckpoints:
         try:
             for run_id in self._index.opened(key):
                 self._over(key, run_id, under=lock.token)
+            if claim.seized:
+                self._results(key)  # what we write is to be newer than what the last holder wrote, whose word we lack
         except BaseException:
             lock.release()
             raise
@@ -146,8 +148,12 @@ class StorageCheckpoints:
         told = plain(detail, "detail")
         if lock is not None:
             _check_held(lock, run_id, pipeline)
+        content = self._beginning(run_id, pipeline, told, lock)
         # A call that failed without anybody knowing whether it was done is done again with the very same content.
-        content = self._undecided.setdefault(run_id, self._beginning(run_id, pipeline, told, lock))
+        before = self._undecided.get(run_id)
+        if before is not None and all(before[each] == content[each] for each in ("pipeline", "detail", "token")):
+            content = before
+        self._undecided[run_id] = content
         try:
             self._begin(key, run_id, content)
         except Conflict:
@@ -157,7 +163,11 @@ class StorageCheckpoints:
             claim = self._leases.current(self._lock_path(key), cast(float, self.lease))
             if claim is None or claim.token != lock.token:
                 # Whoever took over looked for open runs when it had the lock, and may not have seen this one yet.
-                self._over(key, run_id)
+                del self._undecided[run_id]
+                with suppress(StorageError):
+                    if self._over(key, run_id):
+                        self._index.bury(key, run_id)
+                        self._remove(key, [Done(run_id, "interrupted", True, ())])
                 raise _lost(run_id)
         del self._undecided[run_id]
         self._journals[run_id] = Journal(
@@ -183,9 +193,8 @@ class StorageCheckpoints:
 
     def _begin(self, key: str, run_id: str, content: Mapping[str, Any]) -> None:
         there = Conflict("there is such a run already", where=_where(run_id), remedy="Give the run another id.")
-        if not self._index.open(
-            key, run_id, {each: content[each] for each in ("pipeline", "token", "holder", "nonce")}
-        ):
+        mark = {each: content[each] for each in ("pipeline", "started", "token", "holder", "nonce")}
+        if not self._index.open(key, run_id, mark):
             raise there
         if not self._logs.take(run_id, 0, documents.encode("begin", content)):
             self._index.close(key, run_id)
@@ -218,7 +227,14 @@ class StorageCheckpoints:
         if (end := self._logs.end(run_id)) is not None:
             raise ended(run_id, end)
 
-    def finish(self, run_id: str, state: str, offsets: Mapping[str, Any] | None = None) -> None:
+    def finish(
+        self,
+        run_id: str,
+        state: str,
+        offsets: Mapping[str, Any] | None = None,
+        *,
+        records: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         """End a run, and move the offsets of the streams it consumed, in one transaction: the object that ends it.
 
         Raises:
@@ -231,6 +247,8 @@ class StorageCheckpoints:
         moved = plain(offsets or {}, "offsets")
         for stream in moved:
             text(stream, "a stream's name")
+        if records:
+            self.append(run_id, records)
         journal = self._journal(run_id)
         if moved:
             journal.check()
@@ -240,8 +258,9 @@ class StorageCheckpoints:
         try:
             end = journal.finish(state, self.clock.time(), moved)
         except Conflict:
-            with suppress(StorageError):
-                self._over(key, run_id)
+            if moved:  # and promised, which may have come too late for whoever ended the run
+                with suppress(StorageError):
+                    self._over(key, run_id)
             raise
         self._journals.pop(run_id, None)
         try:
@@ -303,10 +322,9 @@ class StorageCheckpoints:
         except documents.Damaged as error:
             _log.warning("run %s can be neither continued nor ended: %s", run_id, error)
             return False
-        if log is None or log.end is None:
-            begun = self._index.marker(key, run_id) if log is None else log.begin
-            touched = None if extent is None else extent.touched
-            if begun is not None and self._goes_on(key, begun, touched, under=under):
+        begun = self._index.marker(key, run_id) if extent is None else None if log is None else log.begin
+        if begun is not None and (log is None or log.end is None):
+            if self._goes_on(key, begun, 0.0 if extent is None else extent.touched, under=under):
                 return False
             self._seal(run_id, 0 if extent is None else extent.last + 1, under)
         whole = self._logs.load(run_id)
@@ -325,14 +343,8 @@ class StorageCheckpoints:
             there = self._logs.object(run_id, number)
             if there is not None and there["kind"] == "end":
                 return
-            said = {"run": run_id, "nonce": uuid4().hex, "token": token, "stamp": self._stamps.take()}
-            end: dict[str, Any] = {
-                **said,
-                "state": "interrupted",
-                "finished": None,
-                "offsets": {},
-                "sealed": str(this_process()),
-            }
+            said: dict[str, Any] = {"run": run_id, "nonce": uuid4().hex, "token": token, "stamp": self._stamps.take()}
+            end = {**said, "state": "interrupted", "finished": None, "offsets": {}, "sealed": str(this_process())}
             if there is None and self._logs.take(run_id, number, documents.encode("end", end)):
                 return
             number += 1 if there is not None else 0
@@ -344,11 +356,11 @@ class StorageCheckpoints:
         if results.nodes:
             self._change_results(key, results)
         self._index.add(key, run_id, end["state"], {**_brief(begin), "finished": end["finished"]})
-        self._index.close(key, run_id)
         if end["offsets"] or end.get("sealed"):
             self._offsets.withdraw(run_id)
+        self._index.close(key, run_id)  # last: as long as the run is open, whoever comes does the rest
 
-    def _goes_on(self, key: str, begun: Mapping[str, Any], touched: float | None, *, under: int | None = None) -> bool:
+    def _goes_on(self, key: str, begun: Mapping[str, Any], touched: float, *, under: int | None = None) -> bool:
         """Whether a run that was begun, and not ended, still has a holder.
 
         Args:
@@ -362,7 +374,7 @@ class StorageCheckpoints:
             holder = from_json(begun["holder"])
             if holder.machine == this_process().machine:
                 return not is_gone(holder)
-            return touched is None or touched > self.clock.time() - _ABANDONED
+            return bool(max(touched, begun["started"]) > self.clock.time() - _ABANDONED)
         if under is not None:
             return bool(token == under)
         path = self._lock_path(key)
@@ -509,7 +521,7 @@ class StorageCheckpoints:
         there: list[Done] = []
         for run in self._index.done(key):
             if run.removed:  # and whoever did was killed meanwhile
-                self._remove(key, run.run_id, run.state)
+                self._remove(key, [run])
             else:
                 there.append(run)
         if there and there[0].state == "interrupted" and not any(run_id > there[0].run_id for run_id in going_on):
@@ -517,7 +529,7 @@ class StorageCheckpoints:
         old = [run for run in there if run.run_id not in going_on][keep_last:]
         for run in reversed(old):
             self._index.bury(key, run.run_id)
-            self._remove(key, run.run_id, run.state)
+        self._remove(key, old)
         return len(old)
 
     def remove(self, run_id: str) -> None:
@@ -531,12 +543,17 @@ class StorageCheckpoints:
             raise Conflict("the run goes on", where=_where(run_id), remedy="Wait until it has ended, or cancel it.")
         end: Mapping[str, Any] | None = log.end or self._logs.end(run_id)
         self._index.bury(key, run_id)
-        self._remove(key, run_id, "interrupted" if end is None else end["state"])
+        self._remove(key, [Done(run_id, "interrupted" if end is None else end["state"], True, ())])
 
-    def _remove(self, key: str, run_id: str, state: str) -> None:
-        self._logs.remove(run_id)
-        self._index.forget(key, run_id, state)
-        self._journals.pop(run_id, None)
+    def _remove(self, key: str, runs: Sequence[Done]) -> None:
+        """Remove what there is of runs that are buried: many at once, or the parts of one at once."""
+
+        def remove(run: Done) -> None:
+            self._logs.remove(run.run_id, self._crew if len(runs) == 1 else None)
+            self._index.forget(key, run.run_id, run.state)
+            self._journals.pop(run.run_id, None)
+
+        self._crew.do(remove, runs)
 
     def close(self) -> None:
         """Give back the locks that were taken here, and let the threads go; may be called twice."""

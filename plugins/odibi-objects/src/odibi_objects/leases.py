@@ -52,6 +52,7 @@ class Claim:
         ticks: the same moment on the monotonic clock of the holder's machine.
         free: it was given back.
         stamp: the newest that the holder knew.
+        seized: the holder before did not give it back.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Claim:
     ticks: float
     free: bool = False
     stamp: int = 0
+    seized: bool = False
 
     @property
     def expires(self) -> float:
@@ -96,6 +98,8 @@ class Leases:
         self._mortal = mortal
         self._watched: dict[str, tuple[str, float]] = {}
         self._held: dict[tuple[str, int], Seen] = {}
+        self._undecided: dict[str, str] = {}
+        self._given_up: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
 
     def take(self, path: str, name: str, ttl: float, *, expect_none: bool = False) -> tuple[bool, Claim]:
@@ -111,16 +115,20 @@ class Leases:
             Whether it was taken, and the claim that stands now.
 
         Raises:
-            StorageError: the storage fails.
+            StorageError: the storage fails. If it is not known whether the lease was taken, the same call again tells.
         """
-        if expect_none and (mine := self._write(path, self._claim(name, ttl, 0, 0), None)):
+        if expect_none and path not in self._watched and (mine := self._write(path, self._claim(name, ttl), None)):
             return True, mine
         for _ in range(_TRIES):
             seen = self._look(path, ttl)
             if seen is not None and not self.is_over(path, seen.claim):
-                return False, seen.claim
-            before = (seen.claim.token, seen.claim.stamp) if seen else (0, 0)
-            if mine := self._write(path, self._claim(name, ttl, *before), seen.etag if seen else None):
+                if self._undecided.pop(path, None) != seen.claim.mark:
+                    return False, seen.claim
+                with self._lock:
+                    self._held[path, seen.claim.token] = seen
+                return True, seen.claim
+            claim = self._claim(name, ttl, seen.claim if seen else None)
+            if mine := self._write(path, claim, seen.etag if seen else None):
                 return True, mine
         raise Transient("others kept taking the lease", where=path, remedy="Try again.")
 
@@ -133,9 +141,11 @@ class Leases:
 
     def release(self, path: str, token: int, *, stamp: int = 0) -> None:
         """Give a lease back; one that was lost is left alone."""
+        self._given_up.add((path, token))  # should it not get through, others have to wait, but not we
         self._rewrite(path, token, lambda claim: attrs.evolve(self._renewed(claim, None, stamp), free=True))
         with self._lock:
             self._held.pop((path, token), None)
+        self._given_up.discard((path, token))
 
     def current(self, path: str, ttl: float) -> Claim | None:
         """The claim that stands, whoever's; ``None`` if there never was one. One request.
@@ -149,24 +159,27 @@ class Leases:
 
     def is_over(self, path: str, claim: Claim) -> bool:
         """Whether what ``claim`` says holds no more; the first look at one of another machine starts a watch."""
-        if claim.free or (self._mortal and is_gone(claim.holder)):
+        if claim.free or (path, claim.token) in self._given_up or (self._mortal and is_gone(claim.holder)):
             return True
         now = self._clock.monotonic()
-        if claim.holder.machine == this_process().machine:
-            return now >= claim.ticks + claim.ttl
         with self._lock:
             mark, since = self._watched.get(path, ("", now))
             if mark != claim.mark:
                 if len(self._watched) >= _MOST_WATCHED:
                     del self._watched[next(iter(self._watched))]
                 self._watched[path] = (claim.mark, since := now)
+        if claim.holder.machine == this_process().machine:
+            return now >= claim.ticks + claim.ttl
         return now >= since + claim.ttl or self._clock.time() >= claim.expires + self._skew
 
-    def _claim(self, name: str, ttl: float, token: int, stamp: int) -> Claim:
+    def _claim(self, name: str, ttl: float, before: Claim | None = None) -> Claim:
         now, ticks = self._clock.time(), self._clock.monotonic()
-        # From the time of day, so that tokens grow even if the object was removed by hand meanwhile.
-        token = max(token + 1, int(now * 1000))
-        return Claim(name, token, uuid4().hex, ttl, this_process(), now, now, ticks, stamp=stamp)
+        mine = Claim(name, int(now * 1000), uuid4().hex, ttl, this_process(), now, now, ticks)
+        if before is None:
+            return mine
+        # From the time of day as well, so that tokens grow even if the object was removed meanwhile.
+        token = max(before.token + 1, mine.token)
+        return attrs.evolve(mine, token=token, stamp=before.stamp, seized=not before.free)
 
     def _renewed(self, claim: Claim, ttl: float | None, stamp: int) -> Claim:
         return attrs.evolve(
@@ -193,8 +206,13 @@ class Leases:
 
     def _write(self, path: str, claim: Claim, etag: str | None) -> Claim | None:
         body = documents.encode("lease", attrs.asdict(claim))
-        stat = documents.swap(self._storage, path, body, ABSENT if etag is None else Match(etag))
+        try:
+            stat = documents.swap(self._storage, path, body, ABSENT if etag is None else Match(etag))
+        except BaseException:
+            self._undecided[path] = claim.mark
+            raise
         with self._lock:
+            self._undecided.pop(path, None)
             if stat is None:
                 self._held.pop((path, claim.token), None)
                 return None

@@ -44,6 +44,7 @@ class StorageLock:
         self._over = threading.Event()
         self._renewing = threading.Lock()
         self._told = False
+        self._given_back = False
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._beat, name=f"odibi-lock-{claim.token}", daemon=True)
         self._thread.start()
@@ -76,13 +77,14 @@ class StorageLock:
             return True
 
     def release(self) -> None:
-        """Give it back; may be called twice. Should the storage not be reached, it ends with its lease."""
+        """Give it back; may be called twice. Should the storage not be reached, it ends by itself, with its lease."""
         with self._renewing:
-            if self._over.is_set() or self._pid != os.getpid():
+            if self._given_back or self._pid != os.getpid():
                 return
             self._over.set()
             try:
                 self._leases.release(self._path, self.token, stamp=self._stamps.last)
+                self._given_back = True
             except StorageError as error:
                 _log.warning(
                     "the lock of pipeline %r could not be given back, and ends in %g s: %s",

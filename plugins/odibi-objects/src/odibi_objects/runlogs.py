@@ -134,12 +134,16 @@ class RunLogs:
         last = self.object(run_id, extent.last) if extent else None
         return last if last and last["kind"] == "end" else None
 
-    def remove(self, run_id: str) -> None:
+    def remove(self, run_id: str, crew: Crew | None = None) -> None:
         """Remove a log. Its beginning goes first: without one, nothing of it counts any more."""
         paths = [stat.path for stat in self._storage.list(f"{self._root}/{backwards(run_id)}")]
         for path in paths[:1]:
             self._storage.delete(path)
-        self._crew.do(self._storage.delete, paths[1:])
+        if crew is not None:
+            crew.do(self._storage.delete, paths[1:])
+        else:
+            for path in paths[1:]:
+                self._storage.delete(path)
 
     def _log(self, extent: Extent, objects: list[dict[str, Any] | None]) -> Log | None:
         begin, end = objects[0], objects[-1]
