@@ -284,6 +284,7 @@ class Pipeline:
         force: bool = False,
         cache: bool = True,
         resume: str | bool = False,
+        offsets: Mapping[str, Any] | None = None,
     ) -> RunResult:
         """Run it, here and now.
 
@@ -299,6 +300,7 @@ class Pipeline:
             cache: take results from the project's cache, and put them there.
             resume: go on with this run, or with the last one if ``True`` and it did not succeed: what it finished is
                 not done again.
+            offsets: stream to how far it is consumed if the run succeeds: recorded in one transaction with its end.
 
         Raises:
             RunFailed: a node failed, and ``check`` is true.
@@ -307,7 +309,7 @@ class Pipeline:
             NotFound: there is no run to resume of that id.
             KeyboardInterrupt: it came during the run.
         """
-        kept = {"force": force, "use_cache": cache, "resume": resume}
+        kept = {"force": force, "use_cache": cache, "resume": resume, "offsets": offsets}
         made, close = self._loaded._prepare(self, select, targets, inputs, workers, executor, observers, kept)
         try:
             result = made.execute()
@@ -327,10 +329,11 @@ class Pipeline:
         force: bool = False,
         cache: bool = True,
         resume: str | bool = False,
+        offsets: Mapping[str, Any] | None = None,
     ) -> RunHandle:
         """Start it and return at once; takes what :meth:`run` takes."""
         log = EventLog()
-        kept = {"force": force, "use_cache": cache, "resume": resume}
+        kept = {"force": force, "use_cache": cache, "resume": resume, "offsets": offsets}
         made, close = self._loaded._prepare(self, select, targets, inputs, workers, executor, [*observers, log], kept)
         return RunHandle(made, log, after=close)
 

@@ -105,8 +105,22 @@ class CheckpointStore(Protocol):
         """
         ...
 
-    def finish(self, run_id: str, state: str, offsets: Mapping[str, Any] | None = None) -> None:
-        """End a run, and move the offsets of the streams it consumed, in one transaction."""
+    def finish(
+        self,
+        run_id: str,
+        state: str,
+        offsets: Mapping[str, Any] | None = None,
+        *,
+        records: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """End a run, and move the offsets of the streams it consumed, in one transaction.
+
+        Args:
+            run_id: the run.
+            state: ``succeeded``, ``failed`` or ``cancelled``.
+            offsets: stream to how far it is consumed now; a JSON value.
+            records: the last of the journal, as for :meth:`append`; they are there if the end is.
+        """
         ...
 
     def load(self, run_id: str) -> RunRecord:

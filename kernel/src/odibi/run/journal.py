@@ -95,7 +95,13 @@ class Journal:
         self._store.append(self.run_id, [self._record(node, outcome) for node, outcome in entries])
         self._written.update(node for node, _ in entries)
 
-    def finish(self, state: str, outcomes: Sequence[Outcome], results: Mapping[str, Mapping[str, Any]]) -> None:
+    def finish(
+        self,
+        state: str,
+        outcomes: Sequence[Outcome],
+        results: Mapping[str, Mapping[str, Any]],
+        offsets: Mapping[str, Any] | None,
+    ) -> None:
         """Record what is not yet recorded, and end the run."""
         rest: list[Record] = []
         kept: dict[str, list[str]] = {}
@@ -110,9 +116,7 @@ class Journal:
                 rest.append(self._record(node, outcome))
         if kept:
             rest.insert(0, {"kept": kept})
-        if rest:
-            self._store.append(self.run_id, rest)
-        self._store.finish(self.run_id, state)
+        self._store.finish(self.run_id, state, offsets, records=rest)
 
     def _settled(self, node: int, result: Mapping[str, Any] | None) -> Record | None:
         """The result anew, if its sources have settled since it was recorded: they need not be read again to know."""

@@ -45,6 +45,7 @@ class RunState:
         use_cache: take results from the cache, and put them there.
         resume: a run's id, or ``True`` for the last one.
         given: values handed to the run, by name.
+        offsets: how far streams are consumed if the run succeeds; moved in one transaction with its end.
         lock: keep other runs of the pipeline out.
 
     Attributes:
@@ -68,8 +69,10 @@ class RunState:
         use_cache: bool = True,
         resume: str | bool = False,
         given: Mapping[str, Any] | None = None,
+        offsets: Mapping[str, Any] | None = None,
         lock: bool = True,
     ) -> None:
+        self._offsets = offsets
         self._pipeline = pipeline
         self._resources = resources
         self._run_id = run_id
@@ -165,7 +168,9 @@ class RunState:
         """Record what is not yet recorded, and end the run."""
         if self._journal is None or self._store is None:
             return
-        self._journal.finish(state, outcomes, self._earlier.results)
+        # A run that did not succeed has not consumed its streams.
+        offsets = self._offsets if state == "succeeded" else None
+        self._journal.finish(state, outcomes, self._earlier.results, offsets)
         config = self._resources.project.checkpoints
         if config is not None and config.keep_last is not None:
             self._store.prune(config.keep_last, self._pipeline.name)

@@ -17,16 +17,15 @@ import attrs
 from odibi import option
 from odibi.contracts.checkpoint import RunLock, RunRecord
 from odibi.errors import Conflict, NotFound, StorageError
-from odibi_local.checkpoint_database import CheckpointDatabase
+from odibi_local.checkpoint_database import CheckpointDatabase, make_private_folder
 from odibi_local.failures import display, mapped
 from odibi_local.json_text import from_json, to_json
 from odibi_local.lock_files import LockFile, acquire, holder, is_held
-from odibi_local.places import make_folders
 from odibi_local.processes import Process, is_alive, this_process
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ENDS = ("succeeded", "failed", "cancelled", "interrupted")
 """The states in which a run can end."""
@@ -134,7 +133,9 @@ class SqliteCheckpoints:
         _check_text(pipeline, "the pipeline's name")
         path = self._lock_path(pipeline)
         with mapped(path):
-            self._make_lock_folder()
+            folder, _ = os.path.split(self._store.path)
+            for private in (folder, os.path.dirname(path)):  # noqa: PTH120
+                make_private_folder(private, durable=self.durable)
             process = this_process()
             note = {"pid": process.pid, "host": process.host, "since": time.time(), "pipeline": pipeline[:200]}
             file = acquire(path, note, wait)
@@ -172,13 +173,6 @@ class SqliteCheckpoints:
             where=f"pipeline {display(pipeline)}",
             remedy="Wait until that run has ended, or end that process.",
         )
-
-    def _make_lock_folder(self) -> None:
-        folder = f"{self._store.path}-locks"
-        if not os.path.isdir(folder):  # noqa: PTH112
-            make_folders(os.path.dirname(self._store.path), durable=self.durable)  # noqa: PTH120
-            with suppress(FileExistsError):
-                os.mkdir(folder, 0o700)  # noqa: PTH102
 
     def _lock_path(self, pipeline: str) -> str:
         digest = sha256(pipeline.encode()).hexdigest()[:32]
@@ -238,40 +232,33 @@ class SqliteCheckpoints:
             Conflict: it has ended, or its lock was lost.
             TypeError, ValueError: a record is not JSON.
         """
-        texts = [_record_text(record, at) for at, record in enumerate(records)]
-        own_id = to_json(run_id, "the run's id")
-        results = [
-            (record["node"], f'{text[:-1]},"run_id":{own_id}}}')
-            for record, text in zip(records, texts, strict=True)
-            if record.get("fingerprint") is not None and record.get("node") is not None
-        ]
+        add = _adding(run_id, records)
 
         def work(cursor: sqlite3.Cursor) -> None:
             number, pipeline = self._writable(cursor, run_id)
-            last = cursor.execute("SELECT max(place) FROM journal WHERE place BETWEEN ? AND ?", _places(number))
-            place = (last.fetchone()[0] or number << _NUMBER) + 1
-            for at in range(0, len(texts), _ROW):
-                row = (place + at // _ROW, ",".join(texts[at : at + _ROW]))
-                cursor.execute("INSERT INTO journal (place, records) VALUES (?, ?)", row)
-            cursor.executemany(
-                "INSERT INTO results (pipeline, node, record) VALUES (?, ?, ?)"
-                " ON CONFLICT (pipeline, node) DO UPDATE SET record = excluded.record",
-                [(pipeline, node, text) for node, text in results],
-            )
-            if not texts:  # there must be something to sync
+            add(cursor, number, pipeline)
+            if not records:  # there must be something to sync
                 cursor.execute("UPDATE runs SET state = state WHERE number = ?", (number,))
 
         self._store.change(work)
 
-    def finish(self, run_id: str, state: str, offsets: Mapping[str, Any] | None = None) -> None:
-        """End a run, and move the offsets of the streams it consumed, in one transaction.
+    def finish(
+        self,
+        run_id: str,
+        state: str,
+        offsets: Mapping[str, Any] | None = None,
+        *,
+        records: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """End a run, add the last of its journal, and move the offsets of its streams, in one transaction.
 
         Raises:
             NotFound: there is no such run.
             Conflict: it has ended, or its lock was lost.
             ValueError: a run cannot end in that state.
-            TypeError, ValueError: an offset is not JSON.
+            TypeError, ValueError: an offset or a record is not JSON.
         """
+        add = _adding(run_id, records)
         if state not in ENDS:
             raise ValueError(f"{state!r} is not a state in which a run can end; those are {', '.join(ENDS)}")
         moved = [(stream, to_json(value, f"the offset of {stream!r}")) for stream, value in (offsets or {}).items()]
@@ -279,7 +266,8 @@ class SqliteCheckpoints:
             _check_text(stream, "the stream's name")
 
         def work(cursor: sqlite3.Cursor) -> None:
-            number, _ = self._writable(cursor, run_id)
+            number, pipeline = self._writable(cursor, run_id)
+            add(cursor, number, pipeline)
             ended = (state, time.time(), number)
             cursor.execute("UPDATE runs SET state = ?, finished = ? WHERE number = ?", ended)
             cursor.executemany(
@@ -505,6 +493,33 @@ def _places(number: int) -> tuple[int, int]:
 def _journal(cursor: sqlite3.Cursor, number: int) -> list[str]:
     query = "SELECT records FROM journal WHERE place BETWEEN ? AND ? ORDER BY place"
     return [text for (text,) in cursor.execute(query, _places(number))]
+
+
+def _adding(run_id: str, records: Sequence[Mapping[str, Any]]) -> Callable[[sqlite3.Cursor, int, int], None]:
+    """What adds records to the journal of a run, given the numbers of the run and of its pipeline."""
+    texts = [_record_text(record, at) for at, record in enumerate(records)]
+    own_id = to_json(run_id, "the run's id")
+    results = [
+        (record["node"], f'{text[:-1]},"run_id":{own_id}}}')
+        for record, text in zip(records, texts, strict=True)
+        if record.get("fingerprint") is not None and record.get("node") is not None
+    ]
+
+    def add(cursor: sqlite3.Cursor, number: int, pipeline: int) -> None:
+        if not texts:
+            return
+        last = cursor.execute("SELECT max(place) FROM journal WHERE place BETWEEN ? AND ?", _places(number))
+        place = (last.fetchone()[0] or number << _NUMBER) + 1
+        for at in range(0, len(texts), _ROW):
+            row = (place + at // _ROW, ",".join(texts[at : at + _ROW]))
+            cursor.execute("INSERT INTO journal (place, records) VALUES (?, ?)", row)
+        cursor.executemany(
+            "INSERT INTO results (pipeline, node, record) VALUES (?, ?, ?)"
+            " ON CONFLICT (pipeline, node) DO UPDATE SET record = excluded.record",
+            [(pipeline, node, text) for node, text in results],
+        )
+
+    return add
 
 
 def _pipeline(cursor: sqlite3.Cursor, name: str, *, make: bool = False) -> int | None:
