@@ -513,6 +513,13 @@ class CheckpointSuite:
         assert latest is not None
         assert latest.run_id == "c"
 
+    def test_many_runs_are_listed(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        ids = [f"{at:03}" for at in range(350)]
+        for at, run in enumerate(ids):
+            store.begin(run, ("a", "b")[at % 2], {}, sync=False)
+        assert [run.run_id for run in other.runs()] == ids[::-1]
+        assert [run.run_id for run in other.runs("a")] == ids[::2][::-1]
+
     def test_runs_can_be_removed_while_they_are_listed(self, store: CheckpointStore, other: CheckpointStore) -> None:
         for at in range(300):
             store.begin(f"{at:03}", "etl", {}, sync=False)
@@ -874,7 +881,7 @@ for n in itertools.count():
             for _ in range((0, 1, 20, 77)[round_]):
                 process.stdout.readline()
             process.send_signal(signal.SIGKILL)
-            said = process.communicate()[0].splitlines()
+            said = process.stdout.read().splitlines()
         durable = int(said[-1]) if said else (0, 1, 20, 77)[round_] - 1
         outcomes = list(store.load("1").outcomes)
         expected = [(n, at) for n in range(durable + 2) for at in range(n % 5 + 1)]

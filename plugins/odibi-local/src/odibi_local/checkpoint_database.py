@@ -13,6 +13,7 @@ closed before one, and opened when it is next needed, in parent and child alike.
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import threading
 import time
@@ -73,7 +74,10 @@ _FIRST_LOG = 1 << 16
 _LONGEST_LOG = 1 << 22
 """Bytes to which the log is cut back after a transaction that made it longer."""
 
-_PAUSE = 0.005
+_POLLING = 0.02
+"""Seconds for which SQLite waits by itself, polling ever more seldom; then it is asked anew. Left to itself it would
+come down to ten times a second, and hardly ever find a database free that others write to one after the other."""
+
 _FORK_WAIT = 30.0
 _FATAL = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, None}
 """What a connection may not be trusted after."""
@@ -158,12 +162,7 @@ class CheckpointDatabase:
                 self._check_open()
                 return default
             try:
-                cursor = self._connect()
-                cursor.execute("BEGIN")
-                try:
-                    return work(cursor)
-                finally:
-                    self._roll_back(cursor.connection)
+                return self._patiently(lambda: self._look(work))
             except sqlite3.Error as error:
                 self._recover(error)
                 raise database_error(error, self.path) from error
@@ -173,6 +172,26 @@ class CheckpointDatabase:
         with self._turn:
             self._closed = True
             self._disconnect()
+
+    def _look(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+        cursor = self._connect()
+        self._roll_back(cursor.connection)
+        cursor.execute("BEGIN")
+        try:
+            return work(cursor)
+        finally:
+            self._roll_back(cursor.connection)
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """What ``call`` returns, made again while others keep the database to themselves."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return call()
+            except sqlite3.Error as error:
+                if primary_code(error) not in BUSY or time.monotonic() >= deadline:
+                    raise
+            time.sleep(random.uniform(0, _POLLING / 10))  # noqa: S311 - so that no two keep in step
 
     # --- transactions -----------------------------------------------------------------------------------------------
 
@@ -189,7 +208,7 @@ class CheckpointDatabase:
 
     def _make_in_groups(self, changes: Sequence[_Change[Any]]) -> None:
         try:
-            cursor = self._begin(any(change.sync for change in changes))
+            cursor = self._patiently(lambda: self._begin(any(change.sync for change in changes)))
         except (sqlite3.Error, OdibiError, ValueError) as error:
             if isinstance(error, sqlite3.Error):
                 self._recover(error)
@@ -202,7 +221,7 @@ class CheckpointDatabase:
         # One of them failed, and took the others with it: now each for itself.
         for change in changes:
             try:
-                cursor = self._begin(change.sync)
+                cursor = self._patiently(lambda sync=change.sync: self._begin(sync))  # type: ignore[misc]
             except (sqlite3.Error, OdibiError, ValueError) as error:
                 change.fail(_told(error, self.path))
             else:
@@ -218,6 +237,7 @@ class CheckpointDatabase:
                 "runs; to begin anew, end all runs first.",
             )
         cursor = self._connect()
+        self._roll_back(cursor.connection)  # should an interrupt have come into the midst of that
         if sync is not self._syncs and self._connection is not None:
             # Not by `execute`, which keeps the prepared statement: this takes effect while it is prepared.
             self._connection.executescript(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
@@ -236,6 +256,7 @@ class CheckpointDatabase:
                 self._lengthen_log()
             ending = True
             cursor.execute("COMMIT")
+            self._tell(changes)
         except Exception as error:
             self._roll_back(connection)
             if isinstance(error, sqlite3.Error):
@@ -251,7 +272,6 @@ class CheckpointDatabase:
                 self._tell(changes)
             self._roll_back(connection)
             raise
-        self._tell(changes)
         return True
 
     def _tell(self, changes: Sequence[_Change[Any]]) -> None:
@@ -308,7 +328,11 @@ class CheckpointDatabase:
         with mapped(self.path):
             self._make_file()
         connection = sqlite3.connect(
-            self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False, cached_statements=64
+            self.path,
+            timeout=min(self._timeout, _POLLING),
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=64,
         )
         try:
             self._set_up(connection)
@@ -331,20 +355,12 @@ class CheckpointDatabase:
         folder, _ = os.path.split(self.path)
         if os.path.lexists(self.path):
             return
-        if not os.path.isdir(folder):  # noqa: PTH112
-            make_folders(os.path.dirname(folder), durable=self._durable)  # noqa: PTH120
-            with suppress(FileExistsError):
-                os.mkdir(folder, 0o700)  # noqa: PTH102
+        make_private_folder(folder, durable=self._durable)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with suppress(FileExistsError):
             os.close(os.open(self.path, flags, 0o600))
         if self._durable:
-            for changed in (folder, os.path.dirname(folder)):  # noqa: PTH120
-                handle = os.open(changed, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+            _sync_folder(folder)
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         """Set the connection's switches, and make the tables in a new database.
@@ -355,7 +371,12 @@ class CheckpointDatabase:
         """
         execute = connection.execute
         execute("PRAGMA trusted_schema = OFF")
-        if _is_new(connection, self.path):
+        execute("BEGIN")  # one look, as another process may be making the tables
+        try:
+            new = _is_new(connection, self.path)
+        finally:
+            self._roll_back(connection)
+        if new:
             self._make_tables(connection)
         execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
         execute(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
@@ -365,16 +386,7 @@ class CheckpointDatabase:
             execute("PRAGMA checkpoint_fullfsync = ON")
 
     def _make_tables(self, connection: sqlite3.Connection) -> None:
-        deadline = time.monotonic() + self._timeout
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                break
-            except sqlite3.Error as error:
-                # SQLite does not wait here by itself.
-                if primary_code(error) not in BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(_PAUSE)
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
         try:
             if _is_new(connection, self.path):  # still: another process may have been faster
@@ -413,6 +425,26 @@ class CheckpointDatabase:
         if self._connection is not None:
             _LEFT_TO_PARENT.append(self._connection)
             self._connection = self._cursor = None
+
+
+def make_private_folder(path: str, *, durable: bool) -> None:
+    """Make the folder at the absolute ``path``, for its owner alone, unless it is there; and those above it."""
+    if os.path.isdir(path):  # noqa: PTH112
+        return
+    above = os.path.dirname(path)  # noqa: PTH120
+    make_folders(above, durable=durable)
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o700)  # noqa: PTH102
+    if durable:
+        _sync_folder(above)
+
+
+def _sync_folder(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 _OPEN: WeakSet[CheckpointDatabase] = WeakSet()

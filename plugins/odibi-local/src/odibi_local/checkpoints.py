@@ -38,6 +38,9 @@ _ROW = 500
 _PAGE = 100
 """Runs that are read at a time."""
 
+_NOTED = 20
+"""Runs that are looked at in passing, whether they have been interrupted."""
+
 _REMOVED = 20
 """Runs that are removed in one transaction, for which everybody else has to wait."""
 
@@ -302,9 +305,16 @@ class SqliteCheckpoints:
             raise Conflict(f"the run has ended ({state})", where=_where(run_id), remedy="Begin another.")
         return number, pipeline
 
-    def _note_the_dead(self, cursor: sqlite3.Cursor, pipeline: int | None) -> None:
-        """Write down which of the pipeline's runs were interrupted, so that it need not be found out ever again."""
-        rows = cursor.execute(f"{_RUNS} WHERE r.pipeline = ? AND r.state = 'running'", (pipeline,)).fetchall()
+    def _note_the_dead(self, cursor: sqlite3.Cursor, pipeline: int | None, limit: int = _NOTED) -> None:
+        """Write down which of the pipeline's runs were interrupted, so that it need not be found out ever again.
+
+        Args:
+            cursor: of the transaction.
+            pipeline: its number.
+            limit: look at so many of those that began and did not end, the oldest; at all if it is negative.
+        """
+        query = f"{_RUNS} WHERE r.pipeline = ? AND r.state = 'running' ORDER BY r.run_id LIMIT ?"
+        rows = cursor.execute(query, (pipeline, limit)).fetchall()
         dead = [(run.number,) for run in map(_run, rows) if not self._goes_on(run)]
         cursor.executemany("UPDATE runs SET state = 'interrupted' WHERE number = ?", dead)
 
@@ -344,11 +354,15 @@ class SqliteCheckpoints:
         in_state = f"{_RUNS} WHERE r.pipeline = ? AND r.state = ? ORDER BY r.run_id DESC"
         for state in states - {_RUNNING}:
             yield from map(_run, cursor.execute(f"{in_state} LIMIT 1", (pipeline, state)).fetchall())
-        # What is written down as running may have been interrupted since; that is few, see `_note_the_dead`.
-        if states & {_RUNNING, _INTERRUPTED}:
-            for run in map(_run, cursor.execute(in_state, (pipeline, _RUNNING)).fetchall()):
-                if self._state(run) in states:
-                    yield run
+        # What is written down as running may have been interrupted since.
+        wanted = states & {_RUNNING, _INTERRUPTED}
+        for run in map(_run, cursor.execute(in_state, (pipeline, _RUNNING))):
+            if not wanted:
+                return
+            state = self._state(run)
+            if state in wanted:
+                wanted.remove(state)
+                yield run
 
     def runs(self, pipeline: str | None = None, *, limit: int | None = None) -> Iterator[RunRecord]:
         """Runs without their outcomes, newest first; read a page at a time."""
@@ -448,7 +462,7 @@ class SqliteCheckpoints:
 
         removed = 0
         for number in self._store.read(pipelines, _NOTHING):
-            self._store.change(lambda cursor, number=number: self._note_the_dead(cursor, number), sync=False)  # type: ignore[misc]
+            self._store.change(lambda cursor, number=number: self._note_the_dead(cursor, number, -1), sync=False)  # type: ignore[misc]
             page = _REMOVED
             while page == _REMOVED:
                 page = self._store.change(
