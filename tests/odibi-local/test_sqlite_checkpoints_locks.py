@@ -235,6 +235,11 @@ class TestHolder:
                 thread.join()
         assert set(looks) <= {"running", "interrupted"}
 
+    def test_nobody_says_of_himself_that_he_was_interrupted(self, store: SqliteCheckpoints) -> None:
+        store.begin("r0", "etl", {})
+        with pytest.raises(ValueError, match="succeeded, failed, cancelled"):
+            store.finish("r0", "interrupted")
+
     def test_a_run_is_interrupted_for_good(self, store: SqliteCheckpoints, path: Path) -> None:
         """Once it was found to be, it stays so, whoever has the lock later."""
         lock = store.lock("etl")

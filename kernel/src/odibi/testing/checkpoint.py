@@ -345,6 +345,39 @@ class CheckpointSuite:
         assert (seen.state, list(seen.outcomes), other.offset("orders")) == ("failed", [{"n": 1}], 1)
         assert other.results("etl") == {}
 
+    def test_the_last_records_come_with_the_end(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        store.begin("r1", "etl", {})
+        store.append("r1", [result("a", 1), {"n": 1}])
+        store.finish(
+            "r1", "failed", {"orders": 1}, records=[result("a", 2), {"n": 2}, {"node": "b", "state": "failed"}]
+        )
+        seen = other.load("r1")
+        last = [result("a", 2), {"n": 2}, {"node": "b", "state": "failed"}]
+        assert (seen.state, list(seen.outcomes)) == ("failed", [result("a", 1), {"n": 1}, *last])
+        assert other.results("etl") == {"a": {**result("a", 2), "run_id": "r1"}}
+        store.begin("r2", "etl", {}, sync=False)
+        store.finish("r2", "succeeded", records=[result("b", n) for n in range(700)])
+        assert [record["value"] for record in other.load("r2").outcomes] == list(range(700))
+        assert other.results("etl")["b"]["value"] == 699
+
+    def test_the_last_records_come_with_the_end_or_not_at_all(
+        self, store: CheckpointStore, other: CheckpointStore
+    ) -> None:
+        store.begin("r1", "etl", {})
+        for records in ([result("a"), result("b", math.nan)], [result("a"), {"value": object()}]):
+            with pytest.raises((TypeError, ValueError)):
+                store.finish("r1", "succeeded", {"orders": 1}, records=[*records, result("c")])
+        seen = other.load("r1")
+        assert (seen.state, list(seen.outcomes), other.results("etl")) == ("running", [], {})
+        assert other.offset("orders") is None
+        store.finish("r1", "succeeded")
+        for run in ("r1", "r2"):
+            with pytest.raises((Conflict, NotFound)):
+                store.finish(run, "failed", {"orders": 1}, records=[result("late")])
+        seen = other.load("r1")
+        assert (seen.state, list(seen.outcomes), other.results("etl")) == ("succeeded", [], {})
+        assert other.offset("orders") is None
+
     def test_a_run_cannot_end_in_any_state(self, store: CheckpointStore) -> None:
         store.begin("r1", "etl", {})
         for state in ("running", "done", ""):
@@ -793,7 +826,7 @@ class CheckpointSuite:
         with pytest.raises(Conflict):
             store.append("1", [])
         with pytest.raises(Conflict):
-            store.finish("1", "succeeded", {"orders": "late"})
+            store.finish("1", "succeeded", {"orders": "late"}, records=[result("a", "late")])
         with pytest.raises(Conflict):
             store.begin("1b", "etl", {}, lock=lock)
         assert list(store.load("1").outcomes) == [result("a", 1)]

@@ -163,6 +163,10 @@ def histories(make_store: Callable[[Path], CheckpointStore], folder: Path) -> ty
                     self.store.append(run_id, records)
                 return
             self.store.append(run_id, records)
+            self.journalled(run_id, records)
+
+        def journalled(self, run_id: str, records: list[dict[str, Any]]) -> None:
+            run = self.runs[run_id]
             run.outcomes += records
             for record in records:
                 if "node" in record and "fingerprint" in record:
@@ -170,15 +174,18 @@ def histories(make_store: Callable[[Path], CheckpointStore], folder: Path) -> ty
                     newest[record["node"]] = {**record, "run_id": run_id}
 
         @precondition(lambda self: self.runs)
-        @rule(data=st.data(), state=_ENDS, offsets=_OFFSETS)
-        def finish(self, data: st.DataObject, state: str, offsets: dict[str, Any] | None) -> None:
+        @rule(data=st.data(), state=_ENDS, offsets=_OFFSETS, records=st.lists(_RECORDS, max_size=2))
+        def finish(
+            self, data: st.DataObject, state: str, offsets: dict[str, Any] | None, records: list[dict[str, Any]]
+        ) -> None:
             run_id = self.some_run(data)
             run = self.runs[run_id]
             if not self.writable(run):
                 with pytest.raises(Conflict):
-                    self.store.finish(run_id, state, offsets)
+                    self.store.finish(run_id, state, offsets, records=records)
                 return
-            self.store.finish(run_id, state, offsets)
+            self.store.finish(run_id, state, offsets, records=records)
+            self.journalled(run_id, records)
             run.state = state
             self.offsets.update(offsets or {})
 

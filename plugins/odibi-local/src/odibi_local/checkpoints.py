@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-ENDS = ("succeeded", "failed", "cancelled", "interrupted")
+ENDS = ("succeeded", "failed", "cancelled")
 """The states in which a run can end."""
 
 _RUNNING, _INTERRUPTED = "running", "interrupted"
