@@ -33,7 +33,8 @@ def byte_count(given: int | str | None) -> int | None:
         found = _SIZE.fullmatch(given.strip().lower())
         if found is None or found[2] not in _BYTES:
             raise ValueError(f"{given!r} is not a size; write a number with kB, MB, GB, TB or KiB, MiB, GiB, TiB")
-        size = float(found[1]) * _BYTES[found[2]]
+        number = float(found[1]) if "." in found[1] else int(found[1])
+        size = number * _BYTES[found[2]]
     elif not isinstance(given, bool):
         size = given
     if not 1 <= size < math.inf:

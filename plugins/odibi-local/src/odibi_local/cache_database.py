@@ -19,7 +19,7 @@ import re
 import sqlite3
 import stat
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, TypeVar
@@ -47,8 +47,20 @@ _FILE = re.compile(rf"({_NAME.pattern})(?:-wal|-shm|-journal)?|\.index-[0-9a-f]{
 _PAGES = -16_000
 """Of the page cache: negative for KiB. A thousand look-ups among a hundred thousand rows stay in memory."""
 
+_FIXED = "ro&immutable=1"
+_FILES = 4
+"""Files that SQLite may have to open at once for one connection."""
+
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_CONSTRAINT}
-_UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_CANTOPEN}
+_UNWRITABLE = {
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+}
+"""What SQLite says where it cannot make the files it wants to have beside the database, even if only to read."""
 
 _log = logging.getLogger("odibi.cache")
 
@@ -158,18 +170,19 @@ class Database:
         for last in (False, True):
             with side.lock:
                 try:
-                    return work(self._ready(side))
+                    with _legible():
+                        return work(self._ready(side))
                 except sqlite3.Error as error:
                     failure = error
                     if primary_code(error) in BUSY:
-                        raise database_error(error, self._path(_NAMED)) from error
+                        raise self._error(error) from error
                     side.close()  # whatever state it is in
             try:
                 mended = not last and self._mended(side.identity, failure)
             except sqlite3.Error as error:
-                raise database_error(error, self._path(_NAMED)) from failure
+                raise self._error(error) from failure
             if not mended:
-                raise database_error(failure, self._path(_NAMED)) from failure
+                raise self._error(failure) from failure
         raise AssertionError
 
     def _ready(self, side: _Side) -> sqlite3.Connection:
@@ -177,13 +190,14 @@ class Database:
         if side.connection is None or side.identity is None or side.identity != self._identity():
             side.close()
             with mapped(self._home):
-                side.connection, side.identity = self._open()
+                side.connection, side.identity = self._open(writes=side is self._writer)
         return side.connection
 
     def _mended(self, identity: Identity | None, failure: sqlite3.Error) -> bool:
         """Whether it is worth another try: the database was damaged and has been begun anew, or will be looked at."""
         code = primary_code(failure)
-        if code in _DAMAGE:
+        # A flipped bit in its header can make a database look like one of a format that is only to be read.
+        if code in _DAMAGE or (code == sqlite3.SQLITE_READONLY and self._may_write()):
             with mapped(self._home), self._alone():
                 if identity is None or identity == self._identity():
                     self._put_aside(str(failure))
@@ -191,7 +205,19 @@ class Database:
         # "No such table" means that the schema is damaged, which opening it again finds out.
         return code in (None, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_MISUSE)
 
+    def _error(self, error: sqlite3.Error) -> StorageError:
+        """What ``error`` means; where SQLite cannot open its files and does not say why, what the system says."""
+        if primary_code(error) == sqlite3.SQLITE_CANTOPEN:
+            with mapped(self._home), ExitStack() as opened:
+                for _ in range(_FILES):
+                    opened.callback(os.close, os.open(self._home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        return database_error(error, self._path(_NAMED))
+
     # --- files ------------------------------------------------------------------------------------------------------
+
+    def _may_write(self) -> bool:
+        with mapped(self._home):
+            return all(os.access(path, os.W_OK) for path in (self._home, self._path(self._current())))
 
     def _path(self, name: str) -> str:
         return f"{self._home}/{name}"
@@ -218,7 +244,7 @@ class Database:
             os.close(handle)
         return name if _NAME.fullmatch(name) else ""
 
-    def _open(self) -> tuple[sqlite3.Connection, Identity | None]:
+    def _open(self, *, writes: bool) -> tuple[sqlite3.Connection, Identity | None]:
         self._prepare()
         with self._alone():
             failure = "there is none"
@@ -226,9 +252,9 @@ class Database:
                 name = self._current()
                 if name:
                     try:
-                        connection = self._connect(name)
+                        connection, lasting = self._connect(name, writes=writes)
                         if connection is not None:
-                            return connection, self._identity()
+                            return connection, self._identity() if lasting else None
                         failure = "it is not one of ours"
                     except FileNotFoundError:
                         failure = "it is gone"
@@ -239,24 +265,33 @@ class Database:
                 self._put_aside(failure)
         raise StorageError(f"the cache's index cannot be made ({failure})", where=display(self._home))
 
-    def _connect(self, name: str) -> sqlite3.Connection | None:
-        """A connection to the database called ``name``; ``None`` if that is not one of ours."""
+    def _connect(self, name: str, *, writes: bool) -> tuple[sqlite3.Connection | None, bool]:
+        """A connection to the database called ``name``, or ``None`` if that is not one of ours; whether it may be kept.
+
+        Where SQLite cannot make the files it wants to have beside the database (in a folder that is only to be read,
+        or on a disk that is full), the database is read as one that never changes, if it is whole. As somebody else may
+        change it all the same, such a connection is good for one look.
+        """
         path = self._path(name)
+        # Not opened to look inside: to close it would drop the locks that SQLite has on it in this process (see "How To
+        # Corrupt", section 2.2).
         if not stat.S_ISREG(os.stat(path, follow_symlinks=False).st_mode):  # noqa: PTH116
-            return None
-        modes = ["rw", "ro"]
-        if not any(os.path.exists(f"{path}{more}") for more in ("-wal", "-journal")):  # noqa: PTH110
-            modes.append("ro&immutable=1")  # a folder that cannot be written to, and a database that is whole
+            return None, False
+        modes = ["rw"] if writes else ["rw", "ro"]
+        if not writes and not any(_size(f"{path}{more}") for more in ("-wal", "-journal")):
+            modes.append(_FIXED)
         while True:
-            uri = f"{Path(path).as_uri()}?mode={modes.pop(0)}"
+            mode = modes.pop(0)
+            uri = f"{Path(path).as_uri()}?mode={mode}"
             connection = sqlite3.connect(
                 uri, uri=True, timeout=self._wait, isolation_level=None, check_same_thread=False
             )
             try:
-                if self._set_up(connection):
-                    return connection
+                with _legible():
+                    if self._set_up(connection):
+                        return connection, mode != _FIXED
                 connection.close()
-                return None
+                return None, False
             except sqlite3.Error as error:
                 connection.close()
                 if not modes or primary_code(error) not in _UNWRITABLE:
@@ -275,11 +310,7 @@ class Database:
 
     def _put_aside(self, why: str) -> None:
         """Begin a new database; the old one stays for whoever wants to look at it, until the next is put aside."""
-        old = self._current()
-        if old or os.path.lexists(self._path(_NAMED)):
-            _log.warning(
-                "the cache's index in %s cannot be used (%s); it is put aside and begun anew", display(self._home), why
-            )
+        old, there = self._current(), os.path.lexists(self._path(_NAMED))
         name = f"index-{token_hex(8)}.sqlite"
         connection = sqlite3.connect(self._path(name), isolation_level=None)
         try:
@@ -292,6 +323,10 @@ class Database:
         finally:
             connection.close()
         self._name(name)
+        if there:
+            _log.warning(
+                "the cache's index in %s cannot be used (%s); it is put aside and begun anew", display(self._home), why
+            )
         self._clear_away(old, name)
 
     def _name(self, name: str) -> None:
@@ -322,8 +357,9 @@ class Database:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise  # whoever may not write here opens what is there, and begins nothing
         try:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            if handle >= 0:
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             if handle >= 0:
@@ -382,6 +418,23 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+
+
+def _size(path: str) -> int:
+    """Of the file, in bytes; 0 if there is none."""
+    try:
+        return os.stat(path, follow_symlinks=False).st_size  # noqa: PTH116
+    except OSError:
+        return 0
+
+
+@contextmanager
+def _legible() -> Iterator[None]:
+    """SQLite quotes the damaged schema in its errors, which Python then cannot decode."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise sqlite3.DatabaseError("it holds what is no text") from error
 
 
 def _text(raw: bytes) -> str:

@@ -77,7 +77,10 @@ LAYOUT = Layout(
             UPDATE tally SET entries = entries - 1, bytes = bytes - OLD.size;
         END""",
     ),
-    rows=("INSERT INTO tally VALUES (0, 0, 0, 0, 0, 0, 0, 0)",),
+    # The last column is the largest token, which begins with the microseconds since the epoch; see cache_leases.
+    rows=(
+        "INSERT INTO tally SELECT 0, 0, 0, 0, 0, 0, 0, CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    ),
 )
 
 

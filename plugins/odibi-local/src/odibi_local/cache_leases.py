@@ -1,8 +1,8 @@
 """Leases of a disk cache: the right to compute a key, for a while.
 
-Tokens come from one counter, so they grow for each key whatever becomes of its leases. They also never fall behind the
-clock, in microseconds: an index that was lost and begun anew hands out larger ones than the lost one did. All functions
-work in a transaction of the caller's.
+Tokens come from one counter, so they grow for each key whatever becomes of its leases. It begins with the clock, in
+microseconds, and never falls behind it: an index that was lost and begun anew hands out larger tokens than the lost one
+did. All functions work in a transaction of the caller's.
 """
 
 from __future__ import annotations
