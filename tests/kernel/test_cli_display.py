@@ -252,7 +252,7 @@ class TestLiveView:
         counts = {event.node: event.outcome.state for event in events}
         view.finish([result(**counts, n1000=State.SUCCEEDED)], [*rows, row("n1000")], "last", {"run-1": "run-0"})
         text = text_of(console)
-        assert "p  1000 of 1,001 nodes done, 1 running, 250 reused, 750 restored" in text
+        assert "p  1,000 of 1,001 nodes done, 1 running, 250 reused, 750 restored" in text
         assert "p  250 reused, 750 restored so far, from run run-0" in text
         table = text.rpartition("outcome")[2]
         assert "p  succeeded  1 succeeded, 250 reused, 750 restored  0.50 s  resumed run-0" in table

@@ -143,7 +143,7 @@ class LiveView:
         counts.pop("succeeded", None)
         more = f", {counts_text(counts)}" if counts else ""
         head = (
-            f"{self._pipeline}  {progress.done} of {plural(progress.total, 'node')} done, {len(running)} running{more}"
+            f"{self._pipeline}  {progress.done:,} of {plural(progress.total, 'node')} done, {len(running)} running{more}"
         )
         return Group(self._text(head, "bold"), lines, *folded)
 

@@ -221,7 +221,7 @@ class _Running:
 
     def _last(self, word: str, duration: float, left: Sequence[str], where: dict[str, int]) -> str:
         good = sum(row.state in ("succeeded", "reused", "restored") for row in self._rows)
-        text = f"{word}: {good} of {plural(len(self._rows), 'node')} in {seconds(duration)}"
+        text = f"{word}: {good:,} of {plural(len(self._rows), 'node')} in {seconds(duration)}"
         if left:
             text += f"; not run: {', '.join(map(visible, left))}"
         if where:
