@@ -58,7 +58,8 @@ LAYOUT = Layout(
             key TEXT PRIMARY KEY,
             token INTEGER NOT NULL,
             granted REAL NOT NULL,
-            expires REAL
+            expires REAL,
+            holder TEXT NOT NULL
         ) WITHOUT ROWID""",
         """CREATE TABLE tally (
             entries INTEGER NOT NULL,

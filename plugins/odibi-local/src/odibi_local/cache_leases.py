@@ -3,14 +3,21 @@
 Tokens come from one counter, so they grow for each key whatever becomes of its leases. It begins with the clock, in
 microseconds, and never falls behind it: an index that was lost and begun anew hands out larger tokens than the lost one
 did. All functions work in a transaction of the caller's.
+
+A lease ends with its time, and before that with the process that holds it, if that died on this machine: whoever goes
+on after a crash need not wait for what the dead one was about to compute.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
+
+import attrs
 
 from odibi.contracts.cache import Lease
 from odibi.errors import Conflict
+from odibi_local.processes import Process, is_alive, this_process
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,14 +30,16 @@ _REMEMBERED = 7 * 86400.0
 def is_held(db: sqlite3.Connection, key: str, now: float) -> bool:
     """Whether somebody holds a lease of ``key``, by a clock that did not go back meanwhile; a look, no more."""
     found = _row(db, key)
-    return found is not None and found[1] <= now < found[2]
+    return found is not None and found[1] <= now < found[2] and _lives(found[3])
 
 
 def take(db: sqlite3.Connection, key: str, now: float, expires: float) -> Lease | None:
     """A new lease of ``key``; ``None`` while somebody holds one."""
     found = _row(db, key)
     if found is not None:
-        _, granted, until = found
+        _, granted, until, holder = found
+        if now < until and not _lives(holder):
+            until = _GIVEN_BACK
         if now < granted and now < until:
             # The clock went back behind its beginning, by nobody knows how much: it gets its full time from now on,
             # and not the years it might take the clock to come back to where it was.
@@ -42,7 +51,9 @@ def take(db: sqlite3.Connection, key: str, now: float, expires: float) -> Lease 
     token = min(max(last + 1, int(now * 1e6)), _LARGEST)
     db.execute("UPDATE tally SET token = ?", (token,))
     db.execute("DELETE FROM leases WHERE key = ?", (key,))
-    db.execute("INSERT INTO leases (key, token, granted, expires) VALUES (?, ?, ?, ?)", (key, token, now, expires))
+    holder = json.dumps(attrs.astuple(this_process()))
+    row = (key, token, now, expires, holder)
+    db.execute("INSERT INTO leases (key, token, granted, expires, holder) VALUES (?, ?, ?, ?, ?)", row)
     return Lease(key, token, expires)
 
 
@@ -89,11 +100,22 @@ def forget(db: sqlite3.Connection, now: float) -> None:
 _GIVEN_BACK = float("-inf")
 
 
-def _row(db: sqlite3.Connection, key: str) -> tuple[int, float, float] | None:
-    """Token, begin and end of the newest lease of ``key``."""
-    ask = "SELECT CAST(token AS INTEGER), CAST(granted AS REAL), CAST(expires AS REAL) FROM leases WHERE key = ?"
+def _lives(holder: str) -> bool:
+    """Whether the process may still live; one that cannot be made out is taken to."""
+    try:
+        return is_alive(Process(*json.loads(holder)))
+    except (ValueError, TypeError):
+        return True
+
+
+def _row(db: sqlite3.Connection, key: str) -> tuple[int, float, float, str] | None:
+    """Token, begin, end and holder of the newest lease of ``key``."""
+    ask = (
+        "SELECT CAST(token AS INTEGER), CAST(granted AS REAL), CAST(expires AS REAL), CAST(holder AS TEXT)"
+        " FROM leases WHERE key = ?"
+    )
     found = db.execute(ask, (key,)).fetchone()
     if found is None:
         return None
-    token, granted, expires = found
-    return token or 0, granted or 0.0, _GIVEN_BACK if expires is None else expires
+    token, granted, expires, holder = found
+    return token or 0, granted or 0.0, _GIVEN_BACK if expires is None else expires, holder or ""
