@@ -222,6 +222,7 @@ class Wrapped:
         asked: how often each operation was called, since it was last cleared.
         fail_at: the number of the operation that fails, counting from 0; no operation does if it is ``None``.
         done: whether that operation is carried out all the same.
+        broken: every operation fails, of which ``refused`` have.
         error: what it raises; after :class:`Killed`, every further operation raises it, too.
     """
 
@@ -232,6 +233,8 @@ class Wrapped:
         self.done = False
         self.error: Callable[[], BaseException] = Killed
         self.number = 0
+        self.broken = False
+        self.refused = 0
         self._lock = threading.Lock()
 
     def fail(self, at: int | None, error: Callable[[], BaseException] = Killed, *, done: bool = False) -> None:
@@ -273,6 +276,9 @@ class Wrapped:
         with self._lock:
             self.asked[what] += 1
             number, self.number = self.number, self.number + 1
+        if self.broken:
+            self.refused += 1
+            raise transient()
         if self.fail_at is not None and number >= self.fail_at:
             if number == self.fail_at:
                 if self.done:

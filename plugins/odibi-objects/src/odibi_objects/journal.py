@@ -69,6 +69,7 @@ class Journal:
         self._queue: list[_Call] = []
         self._queueing = threading.Lock()
         self._doubtful: dict[str, list[_Call]] = {}
+        self._stored: list[Records] = []
         self._ends: dict[str, dict[str, Any]] = {}
 
     def check(self) -> None:
@@ -138,7 +139,7 @@ class Journal:
                 call.done = True
 
     def _write(self, calls: list[_Call]) -> None:
-        while calls:
+        while calls := self._left(calls):
             self._may_write()
             content = self._content({"calls": [call.records for call in calls]})
             nonce = content["nonce"]
@@ -148,7 +149,7 @@ class Journal:
                 self._note(content)
                 return
             del self._doubtful[nonce]
-            calls = self._left(calls, self._pass_over(self._there()))
+            self._pass_over(self._there())
 
     def _take(self, kind: str, content: dict[str, Any]) -> bool:
         if not self._logs.take(self.run_id, self._number, documents.encode(kind, content)):
@@ -165,22 +166,23 @@ class Journal:
             raise ended(self.run_id, there)
         return there
 
-    def _pass_over(self, there: dict[str, Any]) -> list[Records]:
-        """Go on behind an object; the calls in it if it is ours, stored though the storage failed to say so."""
+    def _pass_over(self, there: dict[str, Any]) -> None:
+        """Go on behind an object, which may be one of ours that was stored though the storage failed to say so."""
         self._number += 1
         mine = self._doubtful.get(there["nonce"])
         self._doubtful.clear()
         if mine is None:
             self.alone = False
-            return []
+            return
         self._note(there)
-        return [call.records for call in mine]
+        self._stored += [call.records for call in mine]
 
-    def _left(self, calls: list[_Call], stored: list[Records]) -> list[_Call]:
+    def _left(self, calls: list[_Call]) -> list[_Call]:
+        """Those of some calls that are not made for the second time, after the first was stored but said to fail."""
         left = []
         for call in calls:
-            if call.records in stored:
-                stored.remove(call.records)
+            if call.records in self._stored:
+                self._stored.remove(call.records)
             else:
                 left.append(call)
         return left
