@@ -31,6 +31,7 @@ Needs pytest and hypothesis: ``pip install odibi-kernel[testing]``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -296,9 +297,18 @@ class CheckpointSuite:
         store.begin("r1", "etl", {})
         store.append("r1", [result("a", [1])])
         cast("Any", store.load("r1").outcomes[0])["value"].append(2)
-        cast("Any", store.results("etl"))["a"]["value"].append(3)
         assert store.load("r1").outcomes[0]["value"] == [1]
+        # Results may be handed out again, and then cannot be changed.
+        for change in (lambda: cast("Any", store.results("etl")).clear(), self._spoil(store)):
+            with contextlib.suppress(TypeError, AttributeError):
+                change()
         assert store.results("etl")["a"]["value"] == [1]
+
+    def _spoil(self, store: CheckpointStore) -> Callable[[], None]:
+        def spoil() -> None:
+            cast("Any", store.results("etl"))["a"]["value"] = 2
+
+        return spoil
 
     def test_a_run_begins_once(self, store: CheckpointStore, other: CheckpointStore) -> None:
         store.begin("r1", "etl", {"first": True})

@@ -42,7 +42,12 @@ _OURS = int.from_bytes(b"Odbr")
 # The place of a journal's row is its run's number and its position in the journal in one: so the journal is one tree
 # in which each run lies together, and an append touches its last page alone.
 _TABLES = """
-CREATE TABLE pipelines (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, token INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE pipelines (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    token INTEGER NOT NULL DEFAULT 0,
+    revision INTEGER NOT NULL DEFAULT 0
+);
 CREATE TABLE tokens (newest INTEGER NOT NULL);
 INSERT INTO tokens VALUES (0);
 CREATE TABLE runs (
@@ -192,6 +197,11 @@ class CheckpointDatabase:
                 if primary_code(error) not in BUSY or time.monotonic() >= deadline:
                     raise
             time.sleep(random.uniform(0, _POLLING / 10))  # noqa: S311 - so that no two keep in step
+
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """Of the file that is open: device and inode."""
+        return self._identity
 
     # --- transactions -----------------------------------------------------------------------------------------------
 

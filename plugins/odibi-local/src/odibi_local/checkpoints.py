@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -123,6 +124,7 @@ class SqliteCheckpoints:
 
     _store: CheckpointDatabase = attrs.field(init=False, repr=False)
     _begun: dict[str, RunLock] = attrs.field(init=False, factory=dict, repr=False)
+    _results: dict[str, tuple[Any, Mapping[str, Any]]] = attrs.field(init=False, factory=dict, repr=False)
     _locks: WeakSet[SqliteLock] = attrs.field(init=False, factory=WeakSet, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -386,13 +388,31 @@ class SqliteCheckpoints:
             before = page[-1].run_id
 
     def results(self, pipeline: str) -> Mapping[str, Mapping[str, Any]]:
-        """Node to its newest record that has a ``fingerprint``, of whichever run."""
+        """Node to its newest record that has a ``fingerprint``, of whichever run.
 
-        def work(cursor: sqlite3.Cursor) -> list[str]:
-            query = "SELECT record FROM results WHERE pipeline = (SELECT id FROM pipelines WHERE name = ?)"
-            return [text for (text,) in cursor.execute(query, (pipeline,))]
+        They are read anew only if some of them were changed since: a run that does nothing changes none.
+        """
+        results: Mapping[str, Mapping[str, Any]]
+        known, results = self._results.get(pipeline, (None, _NO_RESULTS))
 
-        return {record["node"]: record for record in self._parsed(self._store.read(work, _NOTHING))}
+        def work(cursor: sqlite3.Cursor) -> tuple[Any, list[str]]:
+            row = cursor.execute("SELECT id, revision FROM pipelines WHERE name = ?", (pipeline,)).fetchone()
+            if row is None:
+                return None, []
+            number, revision = row
+            now = (self._store.identity, number, revision)
+            if now == known:
+                return now, []
+            found = cursor.execute("SELECT record FROM results WHERE pipeline = ?", (number,))
+            return now, [text for (text,) in found]
+
+        nothing: tuple[Any, list[str]] = (None, [])
+        now, texts = self._store.read(work, nothing)
+        if now is None or now != known:
+            # Handed out more than once, so nobody may change them.
+            results = MappingProxyType({record["node"]: MappingProxyType(record) for record in self._parsed(texts)})
+            self._results[pipeline] = (now, results)
+        return results
 
     def offset(self, stream: str) -> Any | None:
         """How far a stream was consumed by finished runs; ``None`` if it never was."""
@@ -442,6 +462,7 @@ class SqliteCheckpoints:
             else:
                 each = [(number, node) for node in nodes]
                 cursor.executemany("DELETE FROM results WHERE pipeline = ? AND node = ?", each)
+            cursor.execute(_NEXT_REVISION, (number,))
 
         self._store.change(work)
 
@@ -509,6 +530,10 @@ def _journal(cursor: sqlite3.Cursor, number: int) -> list[str]:
     return [text for (text,) in cursor.execute(query, _places(number))]
 
 
+_NO_RESULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+_NEXT_REVISION = "UPDATE pipelines SET revision = revision + 1 WHERE id = ?"
+
+
 def _adding(run_id: str, records: Sequence[Mapping[str, Any]]) -> Callable[[sqlite3.Cursor, int, int], None]:
     """What adds records to the journal of a run, given the numbers of the run and of its pipeline."""
     texts = [_record_text(record, at) for at, record in enumerate(records)]
@@ -532,6 +557,8 @@ def _adding(run_id: str, records: Sequence[Mapping[str, Any]]) -> Callable[[sqli
             " ON CONFLICT (pipeline, node) DO UPDATE SET record = excluded.record",
             [(pipeline, node, text) for node, text in results],
         )
+        if results:
+            cursor.execute(_NEXT_REVISION, (pipeline,))
 
     return add
 
