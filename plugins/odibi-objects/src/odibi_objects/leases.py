@@ -212,10 +212,10 @@ class Leases:
             self._undecided[path] = claim.mark
             raise
         with self._lock:
-            self._undecided.pop(path, None)
             if stat is None:
                 self._held.pop((path, claim.token), None)
                 return None
+            self._undecided.pop(path, None)
             self._held[path, claim.token] = Seen(stat.etag, claim)
         return claim
 

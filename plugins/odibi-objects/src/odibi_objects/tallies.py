@@ -74,20 +74,21 @@ class Tallies:
         self._counts: Counter[str] = Counter()
         self._written: Counter[str] = Counter()
         self._used: dict[str, float] = {}
-        self._fresh = False
-        self._name, self._begun, self._flushed = uuid4().hex, clock.monotonic(), clock.monotonic()
+        self._name = uuid4().hex
+        self._begun: float | None = None
+        self._unwritten: float | None = None
 
     def count(self, what: str, by: int = 1) -> None:
         """Count something."""
         with self._lock:
             self._counts[what] += by
-            self._fresh = True
+            self._note()
 
     def use(self, key: str) -> None:
         """Note that an entry was used just now."""
         with self._lock:
             self._used[key] = self._clock.time()
-            self._fresh = True
+            self._note()
 
     def last_used(self, key: str) -> float:
         """When this user last used an entry; 0 if it did not."""
@@ -95,7 +96,8 @@ class Tallies:
 
     def tick(self) -> None:
         """Write the tally, if it is time to. One that cannot be written costs nothing but the order of eviction."""
-        if self._fresh and (not self._every or self._clock.monotonic() - self._flushed >= self._every):
+        since = self._unwritten
+        if since is not None and self._clock.monotonic() - since >= self._every:
             with suppress(StorageError):
                 self.flush()
 
@@ -110,26 +112,25 @@ class Tallies:
         """
         with self._writing:
             with self._lock:
-                if not self._fresh:
+                since = self._unwritten
+                if since is None:
                     return
-                if self._clock.monotonic() - self._begun >= _SHIFT:
-                    self._counts -= self._written
+                if self._begun is None or self._clock.monotonic() - self._begun >= _SHIFT:
                     self._begin()
                 counts, used = Counter(self._counts), dict(self._used)
-                self._fresh = False
-                self._flushed = self._clock.monotonic()
+                self._unwritten = None
             body = documents.encode("tally", {"counts": counts, "used": used, "last": last})
             try:
                 self._storage.write(f"{self._folder}/{self._name}", body)
             except BaseException:
-                self._fresh = True
+                with self._lock:
+                    self._unwritten = since
                 raise
             with self._lock:
+                self._written = counts
                 if last:
-                    self._counts -= counts
                     self._begin()
-                else:
-                    self._written = counts
+                    self._begun = None
 
     def sums(self) -> Sums:
         """What all users did, as far as they wrote it."""
@@ -160,10 +161,16 @@ class Tallies:
         documents.change(self._storage, f"{self._folder}/{_SUM}", "sum", added)
         self._crew.do(self._storage.delete, [f"{self._folder}/{name}" for name in over])
 
+    def _note(self) -> None:
+        if self._unwritten is None:
+            self._unwritten = self._clock.monotonic()
+
     def _begin(self) -> None:
+        """Go on under a new name, with what is not yet written under the old one."""
         self._name = uuid4().hex
-        self._written.clear()
-        self._begun = self._flushed = self._clock.monotonic()
+        self._begun = self._clock.monotonic()
+        self._counts -= self._written
+        self._written = Counter()
 
     def _others(self) -> tuple[dict[str, tuple[dict[str, Any], bool]], dict[str, Any] | None]:
         stats = list(self._storage.list(self._folder))
