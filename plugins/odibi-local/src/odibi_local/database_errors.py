@@ -52,7 +52,7 @@ def database_error(error: sqlite3.Error, path: str) -> StorageError:
         )
     if code == sqlite3.SQLITE_IOERR:
         return StorageError(
-            f"the disk failed, or refused to take more ({error})",
+            f"the system reports an input/output error, or refuses to let the file grow ({error})",
             where=where,
             remedy="Look at the free space, at quotas and limits on the size of files, and into the system's log.",
         )

@@ -119,7 +119,9 @@ def acquire(path: str, note: Mapping[str, Any], wait: float) -> LockFile | None:
         # The key makes it unlike every other note, so that it tells whether it is still the newest.
         signed = json.dumps({**note, "key": token_hex(8)}).encode()
         os.ftruncate(handle, 0)
-        os.pwrite(handle, signed, 0)
+        written = 0
+        while written < len(signed):
+            written += os.pwrite(handle, signed[written:], written)
     except BaseException:
         os.close(handle)
         raise
