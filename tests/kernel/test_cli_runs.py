@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -92,17 +95,23 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+def odibi(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    code = "import sys; from odibi.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    path = {"PYTHONPATH": str(folder.parent / "site"), "XDG_CACHE_HOME": str(folder.parent / "cache")}
+    command = [sys.executable, "-c", code, *arguments]
+    environment = {**os.environ, **path}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
 def killed(folder: Path, *arguments: str) -> None:
     """A run whose process ends at once in the middle of it."""
     (folder / "die").touch()
-    code = "import sys; from odibi.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    path = {"PYTHONPATH": str(folder.parent / "site"), "XDG_CACHE_HOME": str(folder.parent / "cache")}
-    import os
-
-    done = subprocess.run(
-        [sys.executable, "-c", code, "run", *arguments], cwd=folder, env={**os.environ, **path}, capture_output=True
-    )
-    assert done.returncode == 9, done.stderr
+    process = odibi(folder, "run", *arguments)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 9, out
     (folder / "die").unlink()
 
 
@@ -175,6 +184,10 @@ class TestFind:
         assert json.loads(said(0, "runs", "show", "last", "--json"))["run_id"] == newest
         for given in (oldest, oldest[:-1]):
             assert json.loads(said(0, "runs", "show", given, "--json"))["run_id"] == oldest
+        for given, run_id in (("last~0", newest), ("last~1", middle), ("last~2", oldest)):
+            assert json.loads(said(0, "runs", "show", given, "--json"))["run_id"] == run_id
+        assert "there is no run 'last~3': 3 are recorded." in said(1, "runs", "show", "last~3")
+        assert "third  1 node" in said(0, "plan", "--resume", "last~0")
         out = said(1, "runs", "show", oldest[:9])
         assert f"'{oldest[:9]}' may be any of 3 runs: {newest}, {middle}, {oldest}. Give more of the id." in out
         for wrong in ("nosuch", "1999", "", f"{oldest}0", "../x", "\x1b[31m"):
@@ -234,6 +247,21 @@ class TestShow:
         assert re.search(r"^b +failed +0\.\d\d s +NodeError: .*it is here$|ValueError: it is here$", lines["b"])
         assert "and so is this" in out
         assert lines["c"].endswith("'b', which it needs, failed")
+
+    @pytest.mark.parametrize("columns", ["100", "50"])
+    def test_no_secret_even_where_it_would_be_wrapped(
+        self, project: Path, said: Callable[..., str], monkeypatch: pytest.MonkeyPatch, columns: str
+    ) -> None:
+        secret = "zebra quilt fjord"
+        monkeypatch.setenv("TOY_PASSWORD", secret)
+        monkeypatch.setenv("COLUMNS", columns)
+        change(project / "odibi.yaml", "base: lake}", 'base: lake, password: "${TOY_PASSWORD}"}')
+        change(project / "odibi.yaml", "path: rows.lines", "path: locked.lines")
+        said(1, "run", "-p", "third")
+        for command in (["show", "last"], ["show", "last", "--json"], ["ls", "--json"], ["diff", "last", "last"]):
+            assert not set(secret.split()) & set(re.findall(r"\w+", said(0, "runs", *command)))
+        assert "nobody gets in with ***" in " ".join(said(0, "runs", "show", "last").split())
+        assert "zebra" not in (project / "runs/journal").read_text()
 
     def test_a_killed_run(self, project: Path, said: Callable[..., str]) -> None:
         killed(project, "-p", "second")
@@ -328,7 +356,24 @@ class TestDiff:
         data = json.loads(said(0, "runs", "diff", first, third, "--json"))
         assert (data["before"]["run_id"], data["after"]["run_id"]) == (first, third)
         (node,) = data["nodes"]
-        assert (node["states"], node["changed"], node["rows"]) == (["succeeded", "reused"], ["what it reads changed"], [3, 4])
+        assert (node["states"], node["changed"], node["rows"]) == (
+            ["succeeded", "reused"],
+            ["what it reads changed"],
+            [3, 4],
+        )
+
+    def test_loading_a_result_is_no_slower_node(
+        self, project: Path, said: Callable[..., str], ids: Callable[..., list[str]]
+    ) -> None:
+        said(0, "run", "-p", "first")
+        said(0, "run", "-p", "first", "--force", "--select", "two")
+        new, old = ids()
+        took = {old: 0.2, new: 9.0}
+        rewrite(project, lambda it: [record.update(seconds=took[it["run"]]) for record in it.get("records", ())])
+        assert said(0, "runs", "diff", old, new).splitlines()[3:] == [
+            "two   time: 0.20 s -> 9.00 s",
+            "one   succeeded -> reused",
+        ]
 
     def test_a_reused_result_is_looked_for_in_the_runs_before(
         self, project: Path, said: Callable[..., str], ids: Callable[..., list[str]]
@@ -387,6 +432,42 @@ class TestRemove:
         store.begin("20990101T000000.000000-00000000", "first", {}, lock=lock)
         assert "the run goes on" in said(1, "runs", "rm", "last")
         assert "another run of 'first' goes on" in said(1, "run", "-p", "first")
+        lock.release()
+
+
+class TestWait:
+    def held(self, project: Path) -> Any:
+        from toy_state import Store  # type: ignore[import-not-found]
+
+        change(project / "odibi.yaml", "checkpoints: toy", "checkpoints: {type: toy, wait: 1h}")
+        return Store().lock("first")
+
+    def until_it_waits(self, project: Path, process: subprocess.Popen[str]) -> None:
+        deadline = time.monotonic() + 60
+        while not (project / "runs/somebody waits").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def test_for_another_run(self, project: Path) -> None:
+        lock = self.held(project)
+        process = odibi(project, "run", "-p", "first")
+        self.until_it_waits(project, process)
+        lock.release()
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, out
+
+    def test_it_can_be_interrupted(self, project: Path) -> None:
+        lock = self.held(project)
+        process = odibi(project, "run", "-p", "first")
+        self.until_it_waits(project, process)
+        while process.poll() is None:  # the first one is for the run, if it starts at once
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
+        out, _ = process.communicate()
+        assert process.returncode == 130
+        assert out.endswith("odibi: interrupted\n")
         lock.release()
 
 

@@ -126,7 +126,15 @@ class Store:
         return self._journal().with_name(f"{hashlib.md5(pipeline.encode()).hexdigest()}.lock")
 
     def lock(self, pipeline: str, *, wait: float = 0.0) -> _Lock:
-        return _Lock(self._lock_file(pipeline), pipeline)
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                return _Lock(self._lock_file(pipeline), pipeline)
+            except Conflict:
+                if time.monotonic() > deadline:
+                    raise
+            self._journal().with_name("somebody waits").touch()
+            time.sleep(0.01)
 
     def begin(self, run_id: str, pipeline: str, detail: Any, *, lock: Any = None, sync: bool = True) -> None:
         self._add(op="begin", run=run_id, pipeline=pipeline, detail={**detail, "token": lock.token}, at=time.time())
@@ -134,7 +142,8 @@ class Store:
     def append(self, run_id: str, records: Any) -> None:
         self._add(op="append", run=run_id, records=list(records))
 
-    def finish(self, run_id: str, state: str, offsets: Any = None) -> None:
+    def finish(self, run_id: str, state: str, offsets: Any = None, *, records: Any = ()) -> None:
+        self.append(run_id, records)
         self._add(op="finish", run=run_id, state=state, at=time.time())
 
     def load(self, run_id: str) -> RunRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from odibi.api import LoadedProject
     from odibi.contracts.checkpoint import CheckpointStore, RunRecord
 
-LAST = "last"
-"""Stands for the newest run."""
+_LAST = re.compile(r"last(?:~(\d{1,9}))?")
 
 UNFINISHED = "unfinished"
 """The state of a node that was to run, and of which nothing was recorded."""
@@ -52,7 +52,8 @@ def find_run(store: CheckpointStore, given: str, pipeline: str | None = None) ->
 
     Args:
         store: where it is recorded.
-        given: its id, or so much of its beginning that no other fits, or ``last``.
+        given: its id, or so much of its beginning that no other fits; ``last`` for the newest, ``last~1`` for the one
+            before it, and so on.
         pipeline: look among the runs of this one.
 
     Raises:
@@ -61,11 +62,15 @@ def find_run(store: CheckpointStore, given: str, pipeline: str | None = None) ->
     """
     of = f" of pipeline '{pipeline}'" if pipeline is not None else ""
     more = f" --pipeline {pipeline}" if pipeline is not None else ""
-    if given == LAST:
-        newest = next(iter(store.runs(pipeline, limit=1)), None)
-        if newest is None:
+    if relative := _LAST.fullmatch(given):
+        back = int(relative[1] or 0)
+        newest = list(islice(store.runs(pipeline, limit=back + 1), back + 1))
+        if not newest:
             raise NotFound(f"no run{of} is recorded yet", remedy="Run it: odibi run")
-        return newest
+        if len(newest) <= back:
+            remedy = f"See them with: odibi runs ls{more}"
+            raise NotFound(f"there is no run '{given}'{of}: {len(newest)} are recorded", remedy=remedy)
+        return newest[back]
     fitting = []
     for record in store.runs(pipeline):
         if record.run_id == given:

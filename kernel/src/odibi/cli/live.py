@@ -141,10 +141,9 @@ class LiveView:
         folded = [Text(f"  and {len(running) - room} more", "dim")] if len(running) > room else []
         counts = dict(progress.counts)
         counts.pop("succeeded", None)
-        more = f", {counts_text(counts)}" if counts else ""
-        head = (
-            f"{self._pipeline}  {progress.done:,} of {plural(progress.total, 'node')} done, {len(running)} running{more}"
-        )
+        also = f", {counts_text(counts)}" if counts else ""
+        done = f"{progress.done:,} of {plural(progress.total, 'node')} done"
+        head = f"{self._pipeline}  {done}, {len(running)} running{also}"
         return Group(self._text(head, "bold"), lines, *folded)
 
     def _table(self, rows: Sequence[NodeRow], many: bool) -> Table:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from odibi.api import LoadedProject, Pipeline
 
 _LAST = "last"
-_LIKE_A_RUN = re.compile(r"last|\d[\dT.]*(?:-[0-9a-f]*)?")
+_LIKE_A_RUN = re.compile(r"last(?:~\d+)?|\d[\dT.]*(?:-[0-9a-f]*)?")
 _RESUME = "--resume"
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +27,7 @@ from odibi.log import LEVELS, EventLogger, logging_to_stderr
 from odibi.model import OnError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     from odibi.api import Pipeline
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from odibi.run.handle import RunHandle
     from odibi.run.result import RunResult
 
+_QUICK = 1.0  # seconds in which most runs have started; then they take the signal themselves
 _POLL = 0.1  # seconds between looks for a signal; the end of a run is noticed at once
 
 
@@ -170,9 +171,10 @@ class _Running:
             observers.append(EventLogger(self._log_level, _node_levels(pipeline)))
         self._view.begin(pipeline, progress, partial(self._resumed_by, pipeline))
         try:
-            handle = pipeline.start(
-                select=choice.select, targets=choice.targets, observers=observers, **self._where, **choice.how
-            )
+            with signals.while_starting():
+                handle = pipeline.start(
+                    select=choice.select, targets=choice.targets, observers=observers, **self._where, **choice.how
+                )
             result = self._wait(handle, signals)
         finally:
             self._view.close()
@@ -240,6 +242,16 @@ class _Signals:
     def __init__(self) -> None:
         self.count = 0
         self._before: dict[int, Any] = {}
+        self._starting: float | None = None
+
+    @contextmanager
+    def while_starting(self) -> Iterator[None]:
+        """A ``with`` block that a signal ends if it takes long: it may wait for another run, or for a slow storage."""
+        self._starting = monotonic()
+        try:
+            yield
+        finally:
+            self._starting = None
 
     def __enter__(self) -> _Signals:
         if threading.current_thread() is threading.main_thread():
@@ -253,3 +265,5 @@ class _Signals:
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
+        if self._starting is not None and (self.count > 1 or monotonic() - self._starting > _QUICK):
+            raise KeyboardInterrupt

@@ -33,7 +33,8 @@ verbose_option = click.option("-v", "--verbose", is_flag=True, help="List every 
 def runs() -> None:
     """Look at the runs that a project's checkpoint store has on record.
 
-    RUN is a run's id, or as much of its beginning as no other run's id begins with, or last.
+    RUN is a run's id, or as much of its beginning as no other run's id begins with; or last, or last~1 for the one
+    before that, and so on.
     """
 
 
@@ -51,9 +52,7 @@ def _opened(project: str, env: str | None, *, as_json: bool = False) -> Iterator
 
 @runs.command()
 @pipeline_option
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="At most so many."
-)
+@click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="At most so many; 20 by default.")
 @json_option
 @with_project
 def ls(
@@ -169,7 +168,7 @@ def diff(
 
 
 @runs.command()
-@click.argument("names", nargs=-1, metavar="[RUN]...")
+@click.argument("names", nargs=-1, metavar="RUN...")
 @click.option("--keep", type=click.IntRange(min=0), metavar="N", help="Remove all but the newest N of each pipeline.")
 @pipeline_option
 @with_project
@@ -242,12 +241,14 @@ def _node_data(node: NodeRecord) -> dict[str, Any]:
 
 
 def _print_head(run: RunRecord, nodes: Sequence[NodeRecord], output: Output) -> None:
-    from odibi.cli.history import resumed_by
+    from odibi.cli.display import counts_text
+    from odibi.cli.history import UNFINISHED, resumed_by
     from odibi.draw import visible
 
     counts: dict[str, int] = {}
     for node in nodes:
         counts[node.state] = counts.get(node.state, 0) + 1
+    unfinished = f"{counts[UNFINISHED]:,} {UNFINISHED}" if UNFINISHED in counts else ""
     host, pid = run.detail.get("host"), run.detail.get("pid")
     said = {
         "run": run.run_id,
@@ -257,7 +258,7 @@ def _print_head(run: RunRecord, nodes: Sequence[NodeRecord], output: Output) -> 
         "duration": _duration(run),
         "host": f"{host}, process {pid}" if host and pid else str(host or ""),
         "resumed": resumed_by(run),
-        "nodes": ", ".join(f"{number:,} {state}" for state, number in counts.items()),
+        "nodes": ", ".join(filter(None, [counts_text(counts), unfinished])),
     }
     for name, value in said.items():
         if value:
@@ -310,6 +311,8 @@ class _Difference(NamedTuple):
 
 
 def _differences(before: Mapping[str, NodeRecord], after: Mapping[str, NodeRecord]) -> Iterator[_Difference]:
+    from odibi.cli.display import KEPT
+
     for name in dict.fromkeys([*after, *before]):
         old, new = before.get(name), after.get(name)
         if old is None or new is None:
@@ -320,7 +323,9 @@ def _differences(before: Mapping[str, NodeRecord], after: Mapping[str, NodeRecor
             continue
         changed = _changed(old.record, new.record)
         rows = (old.rows, new.rows) if None not in (old.rows, new.rows) and old.rows != new.rows else None
-        seconds = _far_apart(old.seconds, new.seconds)
+        # What a node that did not run took was the loading of its result.
+        ran = old.state not in KEPT and new.state not in KEPT
+        seconds = _far_apart(old.seconds, new.seconds) if ran else None
         if old.state != new.state or changed or rows or seconds:
             yield _Difference(name, (old.state, new.state), changed, rows, seconds, new.reason)
 
