@@ -375,6 +375,15 @@ def _parameter(parameter: Any) -> str:
     return f"| {names} | {takes} | {help_} |"
 
 
+def _command(heading: str, command: Any) -> str:
+    """One command under its heading: what it does, and a table of its options and arguments."""
+    text = prose(inspect.cleandoc(command.help or "")).replace("\b\n", "")
+    if not command.params:
+        return f"{heading}\n\n{text}"
+    rows = [_parameter(parameter) for parameter in command.params]
+    return "\n\n".join([heading, text, "\n".join(["| | takes | |", "| --- | --- | --- |", *rows])])
+
+
 def commands() -> str:
     """Every command, from what its help is made of."""
     import click
@@ -387,10 +396,9 @@ def commands() -> str:
     for name in COMMANDS:
         command = root.get_command(context, name)
         assert command is not None
-        rows = [_parameter(parameter) for parameter in command.params]
-        table = "\n".join(["| | takes | |", "| --- | --- | --- |", *rows])
-        text = prose(inspect.cleandoc(command.help or "")).replace("\b\n", "")
-        parts.append(f"## `odibi {name}`\n\n{text}\n\n{table}")
+        parts.append(_command(f"## `odibi {name}`", command))
+        if isinstance(command, click.Group):
+            parts += [_command(f"### `odibi {name} {each}`", it) for each, it in command.commands.items()]
     intro = """
         `odibi COMMAND --help` says the same on the terminal. `odibi --version` says which version is installed.
 

@@ -297,7 +297,7 @@ class Storage:
         return (self._stat(file.relative_to(base).as_posix()) for file in files)
 
     def read(self, path: str) -> bytes:
-        return (Path(self.base) / path).read_bytes()
+        return (Path(self.base) / self.stat(path).path).read_bytes()
 
     def write(self, path: str, data: bytes) -> Stat:
         (Path(self.base) / path).parent.mkdir(parents=True, exist_ok=True)
