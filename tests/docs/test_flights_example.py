@@ -294,6 +294,11 @@ def test_a_second_run_is_as_clean_and_changes_nothing(ask: Any, out: Path) -> No
     done = odibi("run", EXAMPLE / "odibi.yaml", out=out)
     assert done.returncode == 0, done.stdout
     assert "Traceback" not in done.stdout
+    assert "gold  succeeded  9 reused" in done.stdout
+    assert contents() == before
+    again = odibi("run", EXAMPLE / "odibi.yaml", "--force", out=out)
+    assert again.returncode == 0, again.stdout
+    assert "reused" not in again.stdout
     assert contents() == before
     assert len(before) == 28
 
