@@ -547,11 +547,13 @@ def _adding(run_id: str, records: Sequence[Mapping[str, Any]]) -> Callable[[sqli
     def add(cursor: sqlite3.Cursor, number: int, pipeline: int) -> None:
         if not texts:
             return
-        last = cursor.execute("SELECT max(place) FROM journal WHERE place BETWEEN ? AND ?", _places(number))
-        place = (last.fetchone()[0] or number << _NUMBER) + 1
+        first, last = _places(number)
         for at in range(0, len(texts), _ROW):
-            row = (place + at // _ROW, ",".join(texts[at : at + _ROW]))
-            cursor.execute("INSERT INTO journal (place, records) VALUES (?, ?)", row)
+            cursor.execute(
+                "INSERT INTO journal (place, records)"
+                " VALUES (coalesce((SELECT max(place) FROM journal WHERE place BETWEEN ?1 AND ?2), ?1) + 1, ?3)",
+                (first, last, ",".join(texts[at : at + _ROW])),
+            )
         cursor.executemany(
             "INSERT INTO results (pipeline, node, record) VALUES (?, ?, ?)"
             " ON CONFLICT (pipeline, node) DO UPDATE SET record = excluded.record",
