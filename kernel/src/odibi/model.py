@@ -325,7 +325,7 @@ class Node:
         read, transform, validation, write: see there.
         engine: instead of the pipeline's.
         cache: whether its result may be reused, and for how long. By default it may, and is kept in the project's
-            cache unless the node is sensitive; ``True`` keeps that of a sensitive node too.
+            cache unless the node is sensitive, or what it wrote can stand for it; ``True`` keeps it in any case.
         version: of anything its result depends on that does not show: a model file, a remote service.
         sensitive: columns whose values are masked wherever rows are shown; ``True`` for all.
         on_error: what its failure does to the run.

@@ -142,7 +142,8 @@ class CheckpointStore(Protocol):
     def results(self, pipeline: str) -> Mapping[str, Mapping[str, Any]]:
         """Node to its newest record that has a ``fingerprint``, of whichever run.
 
-        Each record has one more key, ``run_id``. Not to be changed: the same may be handed out again. :meth:`prune` and :meth:`remove` leave these alone.
+        Each record has one more key, ``run_id``. Not to be changed: the same may be handed out again. :meth:`prune`
+        and :meth:`remove` leave these alone.
         """
         ...
 

@@ -84,10 +84,14 @@ class EarlierRuns:
 
     def readable(self, node: Node, result: Result) -> bool:
         """Whether what the node wrote gives back its result as it was."""
+        return len((result.get("write") or {}).get("etags", {})) == 1 and self.writes_exactly(node)
+
+    def writes_exactly(self, node: Node) -> bool:
+        """Whether the node writes its result, and nothing else, in a form from which it comes back as it was."""
         write = node.write
-        if write is None or write.path is None or write.mode is not WriteMode.OVERWRITE or write.partition_by:
+        if write is None or write.path is None or write.mode is not WriteMode.OVERWRITE:
             return False
-        if len((result.get("write") or {}).get("etags", {})) != 1 or write.options:
+        if write.partition_by or write.options:
             return False
         engine = node.engine or self._pipeline.engine or self._resources.project.engine or ""
         try:

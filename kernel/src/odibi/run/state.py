@@ -74,6 +74,7 @@ class RunState:
     ) -> None:
         self._offsets = offsets
         self._pipeline = pipeline
+        self._needed = {name for node in pipeline.nodes for name in node.depends_on}
         self._resources = resources
         self._run_id = run_id
         config = resources.project.checkpoints
@@ -131,7 +132,7 @@ class RunState:
             if action is not Action.RUN:
                 if at in plan.loads:
                     around[at] = Loading(at, plan, bodies, self._loaders)
-            elif values is not None and is_kept(node):
+            elif values is not None and self._is_kept(node):
                 if self._flights is None and cache is not None:
                     self._flights = Flights(cache)
                 flights = None if has_effect(node) else self._flights
@@ -143,6 +144,16 @@ class RunState:
         if self._lock is not None:
             more["right"] = self._check_right
         return around, JournalledQueue, {**more, "journal": self._journal}
+
+    def _is_kept(self, node: Node) -> bool:
+        """Whether the node's result goes into the cache."""
+        policy = node.cache
+        if policy is not None:
+            return policy.enabled if isinstance(policy, CachePolicy) else policy
+        if node.sensitive:
+            return False
+        # What was written can be read again, and what nobody needs need not be kept.
+        return node.write is None or (node.name in self._needed and not self._earlier.writes_exactly(node))
 
     def begin(self, run_id: str) -> None:
         """Open the journal."""
@@ -228,11 +239,3 @@ class RunState:
         return resources.engine(name).read(
             resources.source(Read(write.connection, write.path, format=write.format), name)
         )
-
-
-def is_kept(node: Node) -> bool:
-    """Whether the node's result goes into the cache."""
-    policy = node.cache
-    if policy is None:
-        return not node.sensitive
-    return policy.enabled if isinstance(policy, CachePolicy) else policy
