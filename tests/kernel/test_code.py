@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dis
 import functools
 import importlib
@@ -257,6 +258,44 @@ def test_the_projects_own_code_is_named_first() -> None:
     ]
 
 
+RECORD = "import attrs\ndef clean(x): return S\n@attrs.frozen\nclass A:\n    a: int\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("def clean(x, *a): return a", "def clean(x, **a): return a"),
+        ("def clean(x, a): return a", "def clean(x, b): return b"),
+        ("def clean(x, a): return a", "def clean(x, /, a): return a"),
+        ("def clean(x, a): return a", "def clean(x, *, a): return a"),
+        ("def clean(x): return x.lower()", "def clean(x): return x.upper()"),
+        ("def clean(x): return 0.0", "def clean(x): return -0.0"),
+        ("def clean(x): return 1", "def clean(x): return True"),
+        ("def clean(x): return x in {1, 2}", "def clean(x): return x in {1, 3}"),
+        ("def clean(x): return [y for y in x if y]", "def clean(x): return (y for y in x if y)"),
+        ("def clean(x): return x", "async def clean(x): return x"),
+        ("def clean(x): return x", "def clean(x): yield x"),
+        ("def clean(x): return x", "clean = lambda x: x\nclean.__module__ = __name__"),
+        (
+            "import functools\ndef g(x): return 1\nclean = functools.wraps(g)(lambda x: x)",
+            "import functools\ndef g(x): return 2\nclean = functools.wraps(g)(lambda x: x)",
+        ),
+        (
+            "class Key(tuple):\n    def key(self): return 1\nKEYS = {Key([1])}\ndef clean(x): return KEYS",
+            "class Key(tuple):\n    def key(self): return 2\nKEYS = {Key([1])}\ndef clean(x): return KEYS",
+        ),
+        (f"{RECORD}    def m(self): return 1\nS = {{A(1)}}", f"{RECORD}    def m(self): return 2\nS = {{A(1)}}"),
+        (
+            "def clean(x):\n    try:\n        a()\n        b()\n    except E:\n        c()",
+            "def clean(x):\n    try:\n        a()\n    except E:\n        c()\n    else:\n        b()",
+        ),
+    ],
+)
+def test_code_that_differs(tmp_path: Path, one: str, other: str) -> None:
+    digests = [digest_of(tmp_path / name, transforms=source + "\n") for name, source in (("a", one), ("b", other))]
+    assert digests[0].digest != digests[1].digest
+
+
 def test_a_docstring_counts_where_one_is_asked_for(tmp_path: Path) -> None:
     files = {
         "transforms": 'def clean(frame):\n    """One."""\n    return helper.__doc__\ndef helper():\n    """Two."""\n'
@@ -367,6 +406,7 @@ EVERYTHING = {
                 return cls(size)
 
         Alias = typing.Optional[Model]
+        KINDS = {Model, Base, Point, Settings, Pair, Colour, Rights, len, int}
         MODEL = Model(3)
         SETTINGS, POINT = Settings("a"), Point(1)
         BY_TYPE = {int: lambda value: value + 1, Model: len, Colour.RED: 1, "all": [MODEL.run, str.lower, Model.make]}
@@ -397,11 +437,14 @@ EVERYTHING = {
 import kinds
 from kinds import *
 
+MINE = __name__
+
 def every(frame):
     with LOCK, opened(1):
         log.info("%s %s", VARIABLE, PATTERN)
         return (HERE, NAME, WORDS, FROZEN, COUNTS, GROUPS, pick, Colour.RED, Rights.READ, Point, Settings, Pair, MODEL,
-                SETTINGS, POINT, BY_TYPE, twice, remembered, shown, Alias, __name__, __file__, kinds.Model.plain)
+                SETTINGS, POINT, BY_TYPE, KINDS, MINE, twice, remembered, shown, Alias, __name__, __file__,
+                kinds.Model.plain)
 
 def whole(frame):
     return kinds
@@ -605,6 +648,25 @@ def test_which_of_two_alike_is_called_counts() -> None:
     assert {"graph.make.<locals>.made", "graph.make.<locals>.made.n", "graph.make.<locals>.made.n (2)"} <= set(parts)
 
 
+def test_who_is_shared_by_whom_counts() -> None:
+    source = """
+        def one(x): return 1
+        def two(x): return 2
+        def make(function):
+            def made(x):
+                return function(x)
+            return made
+        table = [{0}, {1}, one]
+        def clean(x):
+            return table
+    """
+    digests = [
+        CodeDigests().of(namespace(textwrap.dedent(source.format(*order)))["clean"]).digest
+        for order in itertools.product(["make(one)", "make(two)"], repeat=2)
+    ]
+    assert len(set(digests)) == 4
+
+
 def test_a_long_chain_of_functions() -> None:
     count = 3000
     space = namespace(program([{at + 1} for at in range(count - 1)] + [set()], [1] * count))
@@ -700,6 +762,15 @@ def test_an_equal_value_in_the_place_of_another_changes_nothing() -> None:
     before = kept.of(space["clean"])
     exec("RATE = int('1000'); ROWS = {'a': [1]}; model = Model()", space)
     assert kept.of(space["clean"]) == before
+
+
+def test_what_python_notes_in_a_class_changes_nothing() -> None:
+    space = namespace("class Model:\n    size = 1\ndef clean(x):\n    return Model\n")
+    before = CodeDigests().of(space["clean"])
+    noted = set(vars(space["Model"]))
+    copy.copy(space["Model"]())
+    assert set(vars(space["Model"])) > noted
+    assert CodeDigests().of(space["clean"]) == before
 
 
 def test_what_is_no_longer_used_is_let_go() -> None:
@@ -863,6 +934,22 @@ def test_common_constants_are_known(tmp_path: Path, value: str) -> None:
     one, other = (digest_of(tmp_path / name, transforms=source) for name in "ab")
     assert one == other
     assert not one.unknown
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("collections.defaultdict(list, a=1, b=2)", "collections.defaultdict(list, b=2, a=1)"),
+        ("collections.Counter('aab')", "collections.Counter('baa')"),
+        ("types.SimpleNamespace(a=1, b=2)", "types.SimpleNamespace(b=2, a=1)"),
+        ("pathlib.Path(__file__).parent / 'rates.csv'", "pathlib.Path(__file__).with_name('rates.csv')"),
+        ("logging.getLogger(__name__)", "logging.getLogger('x')"),
+    ],
+)
+def test_constants_that_are_the_same(tmp_path: Path, one: str, other: str) -> None:
+    source = "import collections, logging, pathlib, types\nX = {}\ndef clean(x): return X\n"
+    found = [digest_of(tmp_path / name, transforms=source.format(it)) for name, it in (("a", one), ("b", other))]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
@@ -1134,3 +1221,13 @@ def test_two_projects_with_neighbours_of_one_name(tmp_path: Path) -> None:
         "the constant `shared.Colour.RED` changed",
     ]
     assert one.digest != other.digest
+
+
+def test_a_neighbour_with_the_name_of_an_installed_module_that_is_loaded(importable: Path, tmp_path: Path) -> None:
+    site = install(tmp_path, "shared-words", "1.0", "shared_words", "class Colour: pass\n")
+    sys.path.insert(0, str(site))
+    importlib.import_module("shared_words")
+    shared = "import enum\nclass Colour(enum.Enum):\n    RED = 1\n"
+    transforms = "from shared_words import Colour\ndef clean(x): return Colour.RED\n"
+    found = digest_of(tmp_path / "project", transforms=transforms, shared_words=shared)
+    assert set(found.parts) == {"python", "transforms.clean", "shared_words.Colour", "shared_words.Colour.RED"}
