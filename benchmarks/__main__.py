@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.figures import Report
 from benchmarks.settings import Settings
 
-SUITES = ("overhead", "makespan", "memory", "startup", "sql", "io")
+SUITES = ("overhead", "makespan", "memory", "startup", "sql", "io", "warm", "warm-process", "cache", "journal")
 DISTRIBUTIONS = (
     "odibi-kernel",
     "odibi-pandas",
@@ -25,6 +25,10 @@ DISTRIBUTIONS = (
     "pandas",
     "duckdb",
     "pyarrow",
+    "doit",
+    "joblib",
+    "diskcache",
+    "snakemake",
 )
 
 
@@ -36,7 +40,7 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in machine.items()), end="\n\n")
     reports: list[Report] = []
     for name in choices.names or SUITES:
-        report: Report = import_module(f"benchmarks.suites.{name}").measure(settings)
+        report: Report = import_module(f"benchmarks.suites.{name.replace('-', '_')}").measure(settings)
         reports.append(report)
         for table in report.tables:
             print(table, flush=True)

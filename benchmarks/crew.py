@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
@@ -35,6 +36,8 @@ class _Process:
 
     name: str
     python: str
+    folder: Path
+    _jobs: int = attrs.field(default=0, init=False)
     _child: subprocess.Popen[str] | None = attrs.field(default=None, init=False)
     _answers: queue.Queue[str] = attrs.field(factory=queue.Queue, init=False)
 
@@ -60,8 +63,14 @@ class _Process:
     def warm(self, patience: float) -> None:
         """Let the process load what the contender needs, by running a graph of two nodes."""
         if self._child is None:
-            self.ask(_request(Job(chain(2), 2)) if self.name != "bare" else _request(Job(chain(2), 1)), patience)
+            self.build(Job(chain(2), 2 if self.name != "bare" else 1), patience)
             self.ask({"do": "run", "times": 1}, patience)
+
+    def build(self, job: Job, patience: float) -> dict[str, Any]:
+        """Let the process build the job, in a folder of its own."""
+        self._jobs += 1
+        folder = self.folder / f"{self.name.replace(' ', '-')}-{self._jobs}"
+        return self.ask(_request(attrs.evolve(job, folder=folder)), patience)
 
     def _start(self) -> subprocess.Popen[str]:
         child = subprocess.Popen(
@@ -90,6 +99,8 @@ def _request(job: Job) -> dict[str, Any]:
         "inputs": job.shape.inputs,
         "seconds": job.shape.seconds,
         "workers": job.workers,
+        "values": job.values,
+        "folder": str(job.folder),
     }
 
 
@@ -132,6 +143,7 @@ class Crew:
     pythons: Mapping[str, str] = attrs.field(factory=dict)
     absent: dict[str, str] = attrs.field(factory=dict, init=False)
     """Those that are not installed, and what to install for them."""
+    _folder: TemporaryDirectory[str] = attrs.field(factory=TemporaryDirectory, init=False)
     _processes: dict[str, _Process] = attrs.field(factory=dict, init=False)
     _retired: dict[tuple[str, str, int], str] = attrs.field(factory=dict, init=False)
 
@@ -141,7 +153,8 @@ class Crew:
             if name not in self.pythons and contender.missing():
                 self.absent[name] = contender.distribution or name
             else:
-                self._processes[name] = _Process(name, self.pythons.get(name, sys.executable))
+                python = self.pythons.get(name, sys.executable)
+                self._processes[name] = _Process(name, python, Path(self._folder.name))
 
     def __enter__(self) -> Crew:
         return self
@@ -149,6 +162,7 @@ class Crew:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         for process in self._processes.values():
             process.end()
+        self._folder.cleanup()
 
     def compare(self, job: Job, *, growth: int = 1, only: Iterable[str] | None = None) -> dict[str, Samples | str]:
         """Let every contender build the job, then run it in turns.
@@ -179,7 +193,7 @@ class Crew:
         """Build the job and run it once, which is not counted: what is loaded late is loaded by then."""
         process = self._processes[name]
         process.warm(LOADING)
-        (build,) = process.ask(_request(job), self.limits.build)["seconds"]
+        (build,) = process.build(job, self.limits.build)["seconds"]
         (first,) = process.ask({"do": "run", "times": 1}, self.limits.run)["seconds"]
         for took, limit, what in ((build, self.limits.build, "build"), (first, self.limits.run, "run")):
             if took * growth > limit:

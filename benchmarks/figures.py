@@ -113,6 +113,26 @@ def per_node(samples: Samples | str | None, nodes: int) -> str:
     return f"{number(samples.median / nodes * 1e6)} ({number(samples.least / nodes * 1e6)})"
 
 
+def spread(samples: Samples | str | None, unit: float = 1e3) -> str:
+    """The median, and in brackets the minimum and the maximum; in milliseconds, or with ``unit`` to a second."""
+    if not isinstance(samples, Samples):
+        return NOTHING
+    least, most = number(samples.least * unit), number(max(samples.seconds) * unit)
+    return f"{number(samples.median * unit)} ({least} to {most})"
+
+
+def cpu(samples: Samples | str | None) -> str:
+    """The median of the CPU time, in milliseconds."""
+    return number(median(samples.parts["cpu"]) * 1e3) if isinstance(samples, Samples) else NOTHING
+
+
+def both_ratios(above: Samples | str | None, below: Samples | str | None) -> str:
+    """How many times more the one takes than the other, by the clock and by CPU time."""
+    if not isinstance(above, Samples) or not isinstance(below, Samples):
+        return NOTHING
+    return f"{ratio(above, below)} | {number(median(above.parts['cpu']) / max(median(below.parts['cpu']), 1e-9))}"
+
+
 def ratio(above: Samples | str | None, below: Samples | str | None) -> str:
     """How many times more the one takes than the other, by medians."""
     if not isinstance(above, Samples) or not isinstance(below, Samples):

@@ -11,7 +11,8 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from time import perf_counter
+from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS, Job, Once
@@ -20,20 +21,24 @@ from benchmarks.shapes import Shape
 
 def _build(name: str, request: Mapping[str, Any]) -> Once:
     shape = Shape(request["shape"], [tuple(inputs) for inputs in request["inputs"]], request["seconds"])
-    return CONTENDERS[name].load()(Job(shape, request["workers"]))
+    folder = Path(request["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    return CONTENDERS[name].load()(Job(shape, request["workers"], request["values"], folder))
 
 
 def _run(once: Once, times: int) -> dict[str, Any]:
     seconds = []
+    cpu = []
     parts: dict[str, list[float]] = {}
     for _ in range(times):
         gc.collect()
-        begin = perf_counter()
+        begin_cpu, begin = process_time(), perf_counter()
         said = once()
         seconds.append(perf_counter() - begin)
+        cpu.append(process_time() - begin_cpu)
         for part, value in (said or {}).items():
             parts.setdefault(part, []).append(value)
-    return {"seconds": seconds, "parts": parts}
+    return {"seconds": seconds, "parts": {"cpu": cpu, **parts}}
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -29,10 +30,14 @@ class Job:
     Attributes:
         shape: the graph.
         workers: how many nodes may run at once.
+        values: what nodes give, for those who keep results; see :mod:`benchmarks.contenders.program`.
+        folder: an empty folder of the contender's own.
     """
 
     shape: Shape
     workers: int
+    values: str = "ints"
+    folder: Path = Path()
 
 
 @attrs.frozen
@@ -78,6 +83,17 @@ CONTENDERS = {
         Contender("hamilton", "peers:hamilton", "hamilton", "sf-hamilton"),
         Contender("dask", "peers:dask", "dask", "dask"),
         Contender("kedro", "peers:kedro", "kedro", "kedro"),
+        Contender("look-ups", "keepers:look_ups"),
+        Contender("odibi again", "keeping:again"),
+        Contender("odibi values", "keeping:with_values"),
+        Contender("odibi anew", "keeping:anew"),
+        Contender("odibi first", "keeping:first"),
+        Contender("diskcache", "keepers:diskcache", "diskcache", "diskcache"),
+        Contender("doit", "keepers:doit", "doit", "doit"),
+        Contender("doit contents", "keepers:doit_contents", "doit", "doit"),
+        Contender("joblib.Memory", "keepers:joblib", "joblib", "joblib"),
+        Contender("hamilton cache", "keepers:hamilton", "hamilton", "sf-hamilton"),
+        Contender("snakemake", "keepers:snakemake", "snakemake", "snakemake"),
     )
 }
 """By name, in the order in which tables show them."""
