@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import attrs
 
@@ -113,6 +113,18 @@ class PandasEngine:
         from odibi_pandas.frames import from_table
 
         return from_table(pa.table(stream))
+
+    def write_arrow(self, frame: Any, file: BinaryIO) -> None:
+        """Write the frame to ``file`` as one Arrow IPC file that gives it back as it was."""
+        from odibi_pandas.stored.file import write
+
+        write(frame, file)
+
+    def read_arrow(self, data: memoryview) -> Any:
+        """The frame that :meth:`write_arrow` wrote; its Arrow-backed columns share the memory of ``data``."""
+        from odibi_pandas.stored.file import read
+
+        return read(data)
 
     def inspect(self, frame: Any) -> FrameInfo:
         """Rows and schema, without computing anything."""

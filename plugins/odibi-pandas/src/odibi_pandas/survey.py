@@ -17,6 +17,25 @@ if TYPE_CHECKING:
     from odibi_pandas.formats.base import FileFormat
 
 
+_NO_TYPE = {b"odibi": b"null"}
+
+
+def marked(schema: pa.Schema) -> pa.Schema:
+    """The schema to write, with a mark at columns that had no type in the frame.
+
+    What others write without a type has none as they happened to have no value; what we write without one had none, and
+    has to come back so.
+    """
+    import pyarrow as pa
+
+    return pa.schema([field.with_metadata(_NO_TYPE) if pa.types.is_null(field.type) else field for field in schema])
+
+
+def is_marked(field: pa.Field) -> bool:
+    """Whether :func:`marked` marked the column."""
+    return (field.metadata or {}).get(b"odibi") == b"null"
+
+
 @attrs.frozen
 class Layout:
     """The columns that all parts of a source share.
@@ -69,6 +88,7 @@ class Survey:
         self._names: list[str] = []
         self._types: dict[str, tuple[Any, str]] = {}
         self._kinds: dict[str, Inference] = {}
+        self._unknown: set[str] = set()
 
     def add(self, table: pa.Table, name: str) -> None:
         """Take in a part, or a chunk of one.
@@ -100,8 +120,8 @@ class Survey:
                 if found is not Kind.TEXT:
                     kinds[name] = found
                     kind = _type_of(found)
-            # A column without a single value is text to whoever computes with it.
-            fields.append(pa.field(name, pa.string() if pa.types.is_null(kind) else kind))
+            # A column without a single value is text to whoever computes with it, unless it was written so.
+            fields.append(pa.field(name, pa.string() if pa.types.is_null(kind) and name in self._unknown else kind))
         return Layout(pa.schema(fields), kinds, self._rules or Rules())
 
     def _add_names(self, names: list[str], name: str) -> None:
@@ -129,6 +149,8 @@ class Survey:
     def _add_type(self, field: pa.Field, name: str) -> None:
         import pyarrow as pa
 
+        if pa.types.is_null(field.type) and not is_marked(field):
+            self._unknown.add(field.name)
         if field.name not in self._types:
             self._types[field.name] = (field.type, name)
             return

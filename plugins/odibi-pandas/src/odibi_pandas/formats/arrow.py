@@ -24,6 +24,7 @@ class ArrowFormat(FileFormat):
 
     extensions: ClassVar[tuple[str, ...]] = (".arrow", ".ipc", ".arrows")
     title: ClassVar[str] = "Arrow"
+    exact: ClassVar[bool] = True
 
     compression: Literal["none", "lz4", "zstd"] = option("none", help="Of what is written.", only="write")
     stream: bool = option(False, help="Write a stream rather than a file, for readers that cannot seek.", only="write")
@@ -46,10 +47,12 @@ class ArrowFormat(FileFormat):
         """One record batch for each chunk of the tables."""
         import pyarrow as pa
 
+        from odibi_pandas.survey import marked
+
         codec = None if self.compression == "none" else self.compression
         options = pa.ipc.IpcWriteOptions(compression=codec, unify_dictionaries=True)
         new = pa.ipc.new_stream if self.stream else pa.ipc.new_file
-        with new(file, schema, options=options) as writer:
+        with new(file, marked(schema), options=options) as writer:
             for table in tables:
                 writer.write_table(table)
 

@@ -28,6 +28,8 @@ class FileFormat:
     """One object, one table. A subclass says how to load and dump it; the rest follows."""
 
     extensions: ClassVar[tuple[str, ...]] = ()
+    exact: ClassVar[bool] = False
+    """As in the contract, for frames as this engine makes them: Arrow-backed columns, and rows without labels."""
     title: ClassVar[str] = ""
     """What people call the format."""
 
@@ -125,6 +127,11 @@ class FileFormat:
         if first is None:
             raise DataError(
                 f"there is nothing to write as {self.title}", remedy="Give at least one frame; it may have no rows."
+            )
+        if not len(first.columns) and len(first):
+            raise DataError(
+                f"the frame has {len(first):,} rows but no columns, which no file can hold",
+                remedy="Keep a column in the step before.",
             )
         source = _Source(to_table(first), frames)
         try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 import attrs
 
 from odibi import option
+from odibi.errors import DataError
 from odibi_pandas.formats.base import FileFormat, chosen, reading, rechunked
 
 if TYPE_CHECKING:
@@ -27,9 +30,10 @@ def _positive(_: Any, __: Any, value: int) -> None:
 class ParquetFormat(FileFormat):
     """Columns with their types, compressed; reads the wanted columns alone.
 
-    Keeps all types of Arrow but intervals. A column without a single value comes back as text. The nameless index
-    that pandas may have put into a file is left out.
+    Keeps all types of Arrow but intervals. The nameless index that pandas may have put into a file is left out.
     """
+
+    exact: ClassVar[bool] = True
 
     extensions: ClassVar[tuple[str, ...]] = (".parquet", ".pq", ".parq")
     title: ClassVar[str] = "Parquet"
@@ -50,7 +54,8 @@ class ParquetFormat(FileFormat):
 
         with reading(self.title, name):
             source = parquet.ParquetFile(file, page_checksum_verification=True)
-            return _plain(source.read(columns=chosen(_names(source.schema_arrow), columns, name)))
+            table = source.read(columns=chosen(_names(source.schema_arrow), columns, name))
+            return _plain(table, _written_as(source))
 
     def load_chunks(self, file: BinaryIO, rows: int, *, name: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         """The same, some rows at a time."""
@@ -66,16 +71,21 @@ class ParquetFormat(FileFormat):
 
         with reading(self.title, name):
             source = parquet.ParquetFile(file, page_checksum_verification=True)
-            wanted = chosen(_names(source.schema_arrow), columns, name)
-            yield _plain(pa.schema([source.schema_arrow.field(column) for column in wanted]).empty_table())
+            wanted, original = chosen(_names(source.schema_arrow), columns, name), _written_as(source)
+            yield _plain(pa.schema([source.schema_arrow.field(column) for column in wanted]).empty_table(), original)
             for batch in source.iter_batches(batch_size=rows, columns=wanted):
-                yield _plain(pa.Table.from_batches([batch]).select(wanted))
+                yield _plain(pa.Table.from_batches([batch]).select(wanted), original)
 
     def dump(self, tables: Iterator[pa.Table], schema: pa.Schema, file: BinaryIO) -> None:
         """One file of row groups."""
         from pyarrow import parquet
 
-        with parquet.ParquetWriter(file, schema, compression=self.compression, write_page_checksum=True) as writer:
+        from odibi_pandas.survey import marked
+
+        for field in schema:
+            _check_kept(field.name, field.type)
+        codec = self.compression
+        with parquet.ParquetWriter(file, marked(schema), compression=codec, write_page_checksum=True) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=self.row_group_size)
 
@@ -89,6 +99,44 @@ def _names(schema: pa.Schema) -> list[str]:
     return [name for name in schema.names if not (name in index and _INDEX.fullmatch(name))]
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def _check_kept(name: str, kind: pa.DataType, *, views: bool = False) -> None:
+    """Refuse the few types that pyarrow writes, and does not read again, or not as they were."""
+    import pyarrow as pa
+
+    views = views or pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
+    lossy = pa.types.is_date64(kind) or ((pa.types.is_timestamp(kind) or pa.types.is_time32(kind)) and kind.unit == "s")
+    for at in range(kind.num_fields):
+        inner = kind.field(at)
+        if pa.types.is_struct(kind) and pa.types.is_fixed_size_list(inner.type) and not inner.nullable:
+            raise DataError(
+                f"column {name!r} has a list of fixed size that may not be null, in a struct that may, which Parquet's"
+                " reader does not understand",
+                remedy="Cast the column before, or write another format.",
+            )
+        _check_kept(name, inner.type, views=views)
+    if views and lossy:
+        raise DataError(
+            f"column {name!r} has a list view of {kind}, which Parquet does not keep",
+            remedy="Cast the column before, or write another format.",
+        )
+
+
+def _written_as(source: Any) -> Any:
+    """The schema that Arrow noted when it wrote the file, if it did; Parquet itself has no seconds, for one."""
+    import pyarrow as pa
+
+    noted = (source.metadata.metadata or {}).get(b"ARROW:schema")
+    return None if noted is None else pa.ipc.read_schema(pa.py_buffer(base64.b64decode(noted)))
+
+
+def _plain(table: pa.Table, original: Any) -> pa.Table:
+    import pyarrow as pa
+
     table.validate(full=True)  # a text that is no UTF-8 would fail later on, in somebody else's hands
+    for at, field in enumerate(table.schema if original is not None else ()):
+        was = original.get_field_index(field.name)
+        kind = original.field(was).type if was >= 0 else field.type
+        if kind != field.type:
+            with suppress(pa.ArrowNotImplementedError):
+                table = table.set_column(at, field.name, table.column(at).cast(kind))
     return table.replace_schema_metadata(None)

@@ -1,0 +1,1 @@
+"""Frames as Arrow files that give them back as they were."""
