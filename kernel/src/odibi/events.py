@@ -37,6 +37,7 @@ class RunStarted(Event):
         nodes: how many nodes the plan holds.
         workers: how many tasks may run at once.
         plugins: ``(distribution, version)`` of the plugins in use.
+        resumes: the id of the run that this one goes on with; empty if none.
     """
 
     pipeline: str
@@ -44,6 +45,7 @@ class RunStarted(Event):
     nodes: int
     workers: int
     plugins: Sequence[tuple[str, str]] = ()
+    resumes: str = ""
 
 
 @attrs.define

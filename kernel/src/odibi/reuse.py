@@ -165,5 +165,6 @@ def _where(
 
 
 def _lost(graph: Any, needed_by: int) -> str:
-    who = f"'{graph.nodes[needed_by].name}' needs its result" if needed_by >= 0 else "its result is wanted"
-    return f"{who}, which is kept nowhere"
+    if needed_by < 0:
+        return "its result is asked for, and kept nowhere"
+    return f"'{graph.nodes[needed_by].name}' needs its result, which is kept nowhere"

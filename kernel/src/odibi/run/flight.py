@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from odibi.contracts.cache import Cache, Lease
 
-LEASE = 30.0
+LEASE = 15.0
 """Seconds for which the right to compute is taken; renewed for as long as the computing goes on."""
 
 _SHORTEST, _LONGEST = 0.005, 0.5

@@ -149,7 +149,9 @@ class Journal:
                 "paths": list(outcome.write.paths),
                 "etags": dict(outcome.write.etags),
             }
-        if outcome.state is State.SUCCEEDED and self._sound.of(node):
+        # What somebody else computed meanwhile, under the same fingerprint, is this node's result as well.
+        made = outcome.state is State.SUCCEEDED or (outcome.attempts and self._plan.actions[node] is Action.RUN)
+        if outcome.state.good and made and self._sound.of(node):
             record |= recorded(self._plan.prints[node], self._plan.graph.nodes[node].depends_on)
             record["root"] = self._root
             if outcome.kept:

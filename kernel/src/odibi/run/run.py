@@ -208,6 +208,7 @@ class Run:
                     len(self.plan),
                     getattr(self._executor, "workers", 1),
                     [(distribution, version) for _, distribution, version in self._resources.host.plugin_set()],
+                    self._state.resumed if self._state is not None else "",
                 )
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import time
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from odibi.model import Node, Pipeline
     from odibi.plan import Plan
     from odibi.run.task import Body
+
+
+_log = logging.getLogger("odibi.run")
 
 
 class RunState:
@@ -87,7 +91,7 @@ class RunState:
         if resume and self._store is None:
             raise nothing_to_resume(pipeline.name)
         if self._store is not None and lock:
-            self._lock = self._store.lock(pipeline.name, wait=config.wait if config else 0.0)
+            self._lock = self._take_lock(self._store, config.wait if config is not None else 0.0)
         try:
             automatic = config is not None and config.resume
             record = None
@@ -103,6 +107,15 @@ class RunState:
         except BaseException:
             self.close()
             raise
+
+    def _take_lock(self, store: CheckpointStore, wait: float) -> RunLock:
+        try:
+            return store.lock(self._pipeline.name)
+        except Conflict as error:
+            if wait <= 0:
+                raise
+            _log.warning("%s; waiting up to %g s for it to end", error.what, wait)
+        return store.lock(self._pipeline.name, wait=wait)
 
     def _nonce(self, name: str, base: str, ttl: float | None) -> str:
         """What tells this result of a volatile node from others: the run that it was made in."""
