@@ -179,6 +179,15 @@ class TestFolder:
                 call()
         assert (tmp_path / place).read_text() == "mine"
 
+    @pytest.mark.parametrize("name", ["a b?mode=ro#é%41&x", "\udcff\n"], ids=ascii)
+    def test_its_path_may_hold_anything(self, tmp_path: Path, name: str) -> None:
+        cache = DiskCache(path=tmp_path / name)
+        cache.put("key", writing(b"x"))
+        cache.close()
+        assert content(cache, "key") == b"x"
+        assert os.listdir(tmp_path) == [name]
+        cache.close()
+
     def test_links_in_the_path_given_are_followed(self, tmp_path: Path) -> None:
         (tmp_path / "real").mkdir()
         (tmp_path / "link").symlink_to("real")

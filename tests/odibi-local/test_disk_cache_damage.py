@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from hypothesis import given, settings
 from odibi.errors import Conflict, StorageError
 from odibi.testing.cache_store import Clock, Warnings, content, keys_of, writing
 from odibi_local.cache import DiskCache
+
+from .test_disk_cache_suite import swift_folder
 
 HELD = {f"{letter}{number}": (letter * number * 40, letter) for letter in "abc" for number in range(1, 8)}
 """Key to content and label."""
@@ -269,7 +270,7 @@ class TestDamagedRow:
 
 @pytest.fixture(scope="module")
 def filled() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp())
+    folder = swift_folder()
     cache = DiskCache.with_clock(Clock(), path=folder, ttl=1000)
     fill(cache)
     lease = cache.lease("a1", 10)
@@ -288,7 +289,7 @@ def test_no_damage_to_the_index_makes_a_wrong_answer(
     filled: Path, places: list[tuple[int, int]], page: tuple[int, int] | None
 ) -> None:
     """Whichever bits flip, and whichever page is another's: right, or a miss, and nothing but storage errors."""
-    folder = Path(tempfile.mkdtemp())
+    folder = swift_folder()
     try:
         shutil.copytree(filled, folder, dirs_exist_ok=True)
         stored = bytearray(database(folder).read_bytes())

@@ -7,24 +7,25 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from odibi.errors import AccessDenied, StorageError, Transient
+from odibi.contracts.cache import Lease
+from odibi.errors import AccessDenied, Conflict, StorageError, Transient
 from odibi.testing.cache_store import Warnings, content, keys_of, writing
 from odibi_local.cache import DiskCache
 from odibi_local.cache_index import CacheIndex
 
+from .test_disk_cache_suite import swift_folder
+
 
 @pytest.fixture
 def swift() -> Iterator[Path]:
-    """A folder in memory, where there is one: what is done hundreds of times need not wait for a disk."""
-    folder = tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
-    yield Path(folder)
+    folder = swift_folder()
+    yield folder
     shutil.rmtree(folder)
 
 
@@ -200,9 +201,32 @@ cache.put("key", writer)
         assert list((tmp_path / "cache/v1/drafts").iterdir()) == []
         assert content(cache, "key") == b"old"
 
+    def test_its_lease_ends_with_it(self, cache: DiskCache, tmp_path: Path) -> None:
+        """Not a moment before; one that is renewed or given back by nobody is then anybody's."""
+        code = """
+import sys
+from odibi_local.cache import DiskCache
+cache = DiskCache(path=sys.argv[1])
+print(cache.lease("key", 3600).token, flush=True)
+input()
+"""
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "cache")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        with process:
+            assert process.stdout is not None
+            token = int(process.stdout.readline())
+            assert cache.lease("key", 10) is None
+            process.kill()
+        lease = cache.lease("key", 10)
+        assert lease is not None
+        assert lease.token > token
+        with pytest.raises(Conflict):
+            cache.put("key", writing(b"x"), lease=Lease("key", token, lease.expires))
+
 
 FORK = """
-import os, sys, threading
+import os, sys, threading, traceback
 from odibi_local.cache import DiskCache
 
 folder = sys.argv[1]
@@ -245,6 +269,8 @@ for number in range(12):
             own.close()
             cache.close()
             status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     children.append(pid)

@@ -12,10 +12,15 @@ from odibi.testing.cache import CacheStore, CacheSuite, Clock
 from odibi_local.cache import DiskCache
 
 
+def swift_folder() -> Path:
+    """A new folder in memory, where there is such: what is done hundreds of times need not wait for a disk."""
+    return Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+
+
 class DiskStore(CacheStore):
     def __init__(self) -> None:
         self.clock = Clock()
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder = swift_folder()
 
     def open(self) -> DiskCache:
         return DiskCache.with_clock(self.clock, path=str(self.folder))

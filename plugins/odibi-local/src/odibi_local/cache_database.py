@@ -20,9 +20,9 @@ import sqlite3
 import stat
 import threading
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 from weakref import WeakSet
 
 import attrs
@@ -282,7 +282,7 @@ class Database:
             modes.append(_FIXED)
         while True:
             mode = modes.pop(0)
-            uri = f"{Path(path).as_uri()}?mode={mode}"
+            uri = f"file://{quote(os.fsencode(path))}?mode={mode}"
             connection = sqlite3.connect(
                 uri, uri=True, timeout=self._wait, isolation_level=None, check_same_thread=False
             )

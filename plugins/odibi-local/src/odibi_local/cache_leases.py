@@ -104,7 +104,7 @@ def _lives(holder: str) -> bool:
     """Whether the process may still live; one that cannot be made out is taken to."""
     try:
         return is_alive(Process(*json.loads(holder)))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return True
 
 
