@@ -63,23 +63,14 @@ def hold(root: str, stage: str) -> None:
         let_go(root, stage)
         raise Transient("the staged folder is gone", where=display(stage), remedy="Write it again.")
     for _ in range(_TRIES):
-        with place_of(root, stage, make=True, durable=False, follow=False) as place:
+        # Another writer may remove the folder above, or take this one for left over, before we hold it: then once more.
+        with suppress(FileNotFoundError), place_of(root, stage, make=True, durable=False, follow=False) as place:
             made = False
             with suppress(FileExistsError):
                 os.mkdir(place.name, dir_fd=place.folder)
                 made = True
-            try:
-                handle = os.open(place.name, _FOLDER, dir_fd=place.folder)
-            except FileNotFoundError:
-                continue  # taken for left over before we held it
-            try:
-                _share(handle)
-                lasting = _is(handle, place)
-            except BaseException:
-                os.close(handle)
-                raise
-            if not lasting:
-                os.close(handle)
+            handle = _held_at(place)
+            if handle < 0:
                 continue
             if _held.setdefault((root, stage), handle) != handle:
                 os.close(handle)  # another thread was faster
@@ -87,6 +78,20 @@ def hold(root: str, stage: str) -> None:
                 _clear(place.folder)
             return
     raise Transient("the staged folder keeps disappearing", where=display(stage), remedy="Try again.")
+
+
+def _held_at(place: Place) -> int:
+    """A handle that holds the folder at the place; -1 if it is no longer there."""
+    handle = os.open(place.name, _FOLDER, dir_fd=place.folder)
+    try:
+        _share(handle)
+        if _is(handle, place):
+            return handle
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return -1
 
 
 def let_go(root: str, stage: str) -> None:
