@@ -51,7 +51,7 @@ class Story:
             lambda store: store.begin("2", "etl", {"n": 2}, lock=self.lock),
             lambda store: store.append("2", [result("b", 3)]),
             lambda store: store.append("2", [{"note": "x"}, result("d", 3)]),
-            lambda store: store.finish("2", "failed", {"orders": 2}),
+            lambda store: store.finish("2", "failed", {"orders": 2}, records=[result("d", 4), {"last": True}]),
             lambda store: store.prune(1, "etl"),
             self.give_back,
             lambda store: store.forget("etl", ["a"]),

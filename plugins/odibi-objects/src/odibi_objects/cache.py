@@ -82,7 +82,7 @@ class StorageCache:
 
     def __attrs_post_init__(self) -> None:
         self._crew = Crew(self.parallel)
-        self._leases = Leases(self.connection, self.clock, cast(float, self.clock_skew), mortal=False)
+        self._leases = Leases(self.connection, self.clock, cast(float, self.clock_skew))
         tallies = below(self.prefix, "tallies")
         self._tallies = Tallies(self.connection, tallies, self.clock, self._crew, cast(float, self.count_every))
         if self.max_size is not None:

@@ -86,7 +86,7 @@ class StorageCheckpoints:
     def __attrs_post_init__(self) -> None:
         self._crew = Crew(self.parallel)
         self._stamps = Stamps(self.clock)
-        self._leases = Leases(self.connection, self.clock, cast(float, self.clock_skew), mortal=True)
+        self._leases = Leases(self.connection, self.clock, cast(float, self.clock_skew))
         self._logs = RunLogs(self.connection, self.prefix, self._crew)
         self._index = RunIndex(self.connection, self.prefix)
         self._offsets = Offsets(self.connection, self.prefix, self._logs, self._stamps)
@@ -212,11 +212,7 @@ class StorageCheckpoints:
             Conflict: it has ended, or its lock was lost.
             TypeError, ValueError: a record is not JSON.
         """
-        told = []
-        for at, record in enumerate(records):
-            if not isinstance(record, Mapping):
-                raise TypeError(f"records[{at}] must be a mapping, not {type(record).__name__}")
-            told.append(plain(record, f"records[{at}]"))
+        told = _told(records)
         journal = self._journal(run_id)
         if told:
             journal.append(told)
@@ -240,15 +236,14 @@ class StorageCheckpoints:
         Raises:
             NotFound: there is no such run.
             Conflict: it has ended, or its lock was lost.
-            TypeError, ValueError: an offset is not JSON, or ``state`` is not one in which a run can end.
+            TypeError, ValueError: a record or an offset is not JSON, or no run can end in ``state``.
         """
         if state not in ENDS:
             raise ValueError(f"{state!r} is no state in which a run ends; those are {', '.join(ENDS)}")
         moved = plain(offsets or {}, "offsets")
         for stream in moved:
             text(stream, "a stream's name")
-        if records:
-            self.append(run_id, records)
+        told = _told(records)
         journal = self._journal(run_id)
         if moved:
             journal.check()
@@ -256,7 +251,7 @@ class StorageCheckpoints:
             self._offsets.promise(run_id, moved)
         key = key_of(str(journal.begin["pipeline"]))
         try:
-            end = journal.finish(state, self.clock.time(), moved)
+            end = journal.finish(state, self.clock.time(), moved, told)
         except Conflict:
             if moved:  # and promised, which may have come too late for whoever ended the run
                 with suppress(StorageError):
@@ -344,7 +339,8 @@ class StorageCheckpoints:
             if there is not None and there["kind"] == "end":
                 return
             said: dict[str, Any] = {"run": run_id, "nonce": uuid4().hex, "token": token, "stamp": self._stamps.take()}
-            end = {**said, "state": "interrupted", "finished": None, "offsets": {}, "sealed": str(this_process())}
+            end = {**said, "state": "interrupted", "finished": None, "offsets": {}, "calls": []}
+            end["sealed"] = str(this_process())
             if there is None and self._logs.take(run_id, number, documents.encode("end", end)):
                 return
             number += 1 if there is not None else 0
@@ -563,6 +559,15 @@ class StorageCheckpoints:
         for lock in locks:
             lock.release()
         self._crew.close()
+
+
+def _told(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    told = []
+    for at, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            raise TypeError(f"records[{at}] must be a mapping, not {type(record).__name__}")
+        told.append(plain(record, f"records[{at}]"))
+    return told
 
 
 def _results(log: Log) -> Results:

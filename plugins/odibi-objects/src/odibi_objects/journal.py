@@ -99,7 +99,7 @@ class Journal:
         if call.error is not None:
             raise call.error
 
-    def finish(self, state: str, finished: float, offsets: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, state: str, finished: float, offsets: Mapping[str, Any], records: Records) -> dict[str, Any]:
         """End the log; returns the content of its end. One request.
 
         Raises:
@@ -107,7 +107,7 @@ class Journal:
             StorageError: the storage fails. If it is not known whether the end was stored, the same call again finds
                 out.
         """
-        said = {"state": state, "offsets": dict(offsets)}
+        said = {"state": state, "offsets": dict(offsets), "calls": [records] if records else []}
         with self._writing:
             while True:
                 self._may_write()
@@ -115,12 +115,14 @@ class Journal:
                 nonce = content["nonce"]
                 self._ends[nonce] = content
                 if self._take("end", content):
+                    self._note(content)
                     return content
                 there = self._there()
                 if there["kind"] == "end":
                     mine = self._ends.get(there["nonce"])
                     if mine is None or any(mine[key] != value for key, value in said.items()):
                         raise ended(self.run_id, there)
+                    self._note(mine)
                     return mine
                 self._pass_over(there)
 

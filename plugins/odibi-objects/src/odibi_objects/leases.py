@@ -4,8 +4,8 @@ A lease object is written by whoever takes the lease, and is rewritten, never re
 back; so its token grows from one holder to the next. Nothing that is decided here relies on two machines' clocks
 agreeing:
 
-- On the machine of the holder, the monotonic clock is one for all; and its process can be looked up, where a lease is
-  to end with it.
+- On the machine of the holder, its process can be looked up, with which a lease ends, and the monotonic clock is one
+  for all.
 - On any other, a lease is over when its object was not changed for as long as the lease lasts, by the watcher's own
   monotonic clock since it first saw it like this.
 - A process that has only just come takes it for over without watching if the time that stands in it passed so long ago
@@ -88,14 +88,12 @@ class Leases:
         storage: where the lease objects are.
         clock: tells the time.
         skew: by how many seconds the clocks of two machines may differ.
-        mortal: a lease is over when the process that took it is known to be gone.
     """
 
-    def __init__(self, storage: Storage, clock: Clock, skew: float, *, mortal: bool) -> None:
+    def __init__(self, storage: Storage, clock: Clock, skew: float) -> None:
         self._storage = storage
         self._clock = clock
         self._skew = skew
-        self._mortal = mortal
         self._watched: dict[str, tuple[str, float]] = {}
         self._held: dict[tuple[str, int], Seen] = {}
         self._undecided: dict[str, str] = {}
@@ -159,7 +157,7 @@ class Leases:
 
     def is_over(self, path: str, claim: Claim) -> bool:
         """Whether what ``claim`` says holds no more; the first look at one of another machine starts a watch."""
-        if claim.free or (path, claim.token) in self._given_up or (self._mortal and is_gone(claim.holder)):
+        if claim.free or (path, claim.token) in self._given_up or is_gone(claim.holder):
             return True
         now = self._clock.monotonic()
         with self._lock:

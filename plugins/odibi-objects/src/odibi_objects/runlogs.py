@@ -52,7 +52,7 @@ class Log:
     Attributes:
         extent: what a listing told of it.
         begin: the content of its first object.
-        batches: those of the objects with records; empty if only the ends were read.
+        batches: those of all objects with records; if only the ends were read, not all.
         end: that of its last object, if that ends the run.
     """
 
@@ -74,7 +74,7 @@ class Log:
     @property
     def newest_stamp(self) -> int:
         """The newest that is in it."""
-        return int((self.end or (self.batches or (self.begin,))[-1])["stamp"])
+        return int((self.batches or (self.begin,))[-1]["stamp"])
 
 
 class RunLogs:
@@ -155,7 +155,7 @@ class RunLogs:
                 where=self.path(extent.run_id, 0),
                 remedy="Restore it from a copy, or remove what lies in its folder.",
             )
-        batches = tuple(each for each in objects if each and each["kind"] == "records")
+        batches = tuple(each for each in objects if each and each["kind"] in ("records", "end"))
         return Log(extent, begin, batches, end if end and end["kind"] == "end" else None)
 
     def _extents(self, stats: Iterator[Stat]) -> Iterator[Extent]:
