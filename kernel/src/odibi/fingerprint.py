@@ -149,11 +149,12 @@ class Fingerprints:
         found: list[Any] = [None] * count
         makers = _makers(graph, self._connection)
         nodes, slots_of = graph.nodes, graph.inputs
+        looked_at: set[Any] = set()  # what many functions use is looked at once
         for at in graph.order:
             slots = slots_of[at]
             inputs = tuple([values[slot] for slot in slots]) if slots else _NONE
             before = [(path, found[maker].whole) for maker, path in makers[at]] if at in makers else ()
-            found[at] = made = self._node(nodes[at], inputs, sources, nonce, before)
+            found[at] = made = self._node(nodes[at], inputs, sources, nonce, looked_at, before)
             values[at] = made.value
         return found
 
@@ -165,14 +166,16 @@ class Fingerprints:
         inputs: tuple[str, ...],
         sources: SourceVersions,
         nonce: Callable[[str, str, float | None], str],
-        made_before: Sequence[tuple[str, str]] = (),
+        looked_at: set[Any],
+        made_before: Sequence[tuple[str, str]],
     ) -> Fingerprint:
         known = self._definitions.get(id(node))
         if known is None:
             known = self._definitions[id(node)] = (node, self._definition(node))
         definition = known[1]
         code_of = self._code.of
-        codes = tuple([code_of(function) for function in definition.functions]) if definition.functions else _NONE
+        functions = definition.functions
+        codes = tuple([code_of(function, looked_at) for function in functions]) if functions else _NONE
         source, trouble = None, ""
         without: tuple[str, ...] = ()
         if node.read is not None and node.read.path is not None:
@@ -277,7 +280,7 @@ class Fingerprints:
         parts: dict[str, str] = {}
         try:
             for name, value in [*described.items(), *whole.items()]:
-                parts[name] = digest(value)[:16]
+                parts[name] = digest(value, name=name)[:16]
             result, rest = digest([LAYOUT, described]), digest([LAYOUT, whole])
         except Undigestible as error:
             # Without a version nobody can tell whether it is the same; with one, its author says so.
