@@ -285,6 +285,29 @@ def test_a_holder_that_was_overtaken_cannot_write_wherever_it_was() -> None:
     assert story.late == ["begin", "append", "append", "finish"]
 
 
+def test_one_that_was_overtaken_while_it_took_over_ends_no_newer_run() -> None:
+    storage = MemoryStorage()
+    wrapped = Interrupting(storage)
+    slow, quick = opened(wrapped), opened(storage, later=1000.0)
+
+    def overtake() -> None:
+        lock = quick.lock("etl")
+        quick.begin("1", "etl", {}, lock=lock)
+        quick.append("1", [result("a", 1)])
+
+    wrapped.at, wrapped.happens = 2, overtake  # a look at the lock, and a write; then the open runs are listed
+    lock = slow.lock("etl")
+    assert lock.held()
+    quick.append("1", [result("a", 2)])
+    assert quick.load("1").state == "running"
+    with pytest.raises(Conflict):
+        slow.begin("2", "etl", {}, lock=lock)
+    quick.finish("1", "succeeded")
+    assert [run.run_id for run in quick.runs()] == ["1"]
+    slow.close()
+    quick.close()
+
+
 def test_an_end_that_cannot_be_filed_is_an_end_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
     storage = MemoryStorage()
     wrapped = Wrapped(storage)

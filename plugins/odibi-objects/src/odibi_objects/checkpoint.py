@@ -318,6 +318,9 @@ class StorageCheckpoints:
             _log.warning("run %s can be neither continued nor ended: %s", run_id, error)
             return False
         begun = self._index.marker(key, run_id) if extent is None else None if log is None else log.begin
+        if extent is None and begun is None:
+            self._index.close(key, run_id)
+            return True
         if begun is not None and (log is None or log.end is None):
             if self._goes_on(key, begun, 0.0 if extent is None else extent.touched, under=under):
                 return False
@@ -372,7 +375,7 @@ class StorageCheckpoints:
                 return not is_gone(holder)
             return bool(max(touched, begun["started"]) > self.clock.time() - _ABANDONED)
         if under is not None:
-            return bool(token == under)
+            return bool(token >= under)  # a newer one is that of whoever took over from us meanwhile
         path = self._lock_path(key)
         claim = self._leases.current(path, cast(float, self.lease))
         return claim is not None and claim.token == token and not self._leases.is_over(path, claim)

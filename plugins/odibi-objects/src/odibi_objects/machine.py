@@ -67,11 +67,14 @@ def _of(pid: int) -> Process:
 
 
 def _machine() -> str:
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-        spaces = [os.stat(f"/proc/self/ns/{kind}").st_ino for kind in ("pid", "time")]  # noqa: PTH116
-        return "-".join([boot, *map(str, spaces)])
-    return uuid4().hex
+    try:
+        parts = [Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()]
+        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    except OSError:
+        return uuid4().hex
+    with suppress(OSError):  # which Linux before 5.6 does not have
+        parts.append(str(Path("/proc/self/ns/time").stat().st_ino))
+    return "-".join(parts)
 
 
 def _status(pid: int) -> tuple[str, str]:
