@@ -305,37 +305,44 @@ def publishing_all(root: str) -> Iterator[None]:
     Where the file system has no locks, nobody is kept from anything.
     """
     with ExitStack() as opened:
-        # All in one order, and no other writer holds one while it waits for the next: nobody waits for ever.
-        for shard in range(_SHARDS):
-            try:
-                handle = _lock(root, shard)
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise
-                break
-            opened.callback(os.close, handle)
+        try:
+            with place_of(root, f"{LOCKS}/00", make=True, durable=False) as place:
+                # All in one order, and no other writer holds one while it waits for the next: nobody waits for ever.
+                for shard in range(_SHARDS):
+                    handle = _take(place.folder, shard)
+                    opened.callback(os.close, handle if handle >= 0 else _lock(root, shard))
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         yield
 
 
 def _lock(root: str, shard: int) -> int:
-    path = f"{LOCKS}/{shard:02x}"
     while True:
-        with place_of(root, path, make=True, durable=False) as place:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            try:
-                handle = os.open(place.name, flags, 0o666, dir_fd=place.folder)
-            except FileNotFoundError:
-                continue  # somebody clears the base away
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                # The file may have been removed while we waited; then others lock a new one.
-                with suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(handle), os.stat(place.name, dir_fd=place.folder)):
-                        return handle
-            except BaseException:
-                os.close(handle)
-                raise
-            os.close(handle)
+        with place_of(root, f"{LOCKS}/{shard:02x}", make=True, durable=False) as place:
+            handle = _take(place.folder, shard)
+            if handle >= 0:
+                return handle
+
+
+def _take(folder: int, shard: int) -> int:
+    """A handle that holds the lock; -1 if somebody clears the locks away."""
+    name = f"{shard:02x}"
+    try:
+        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    except FileNotFoundError:
+        return -1
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        # The file may have been removed while we waited; then others lock a new one.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(name, dir_fd=folder)):
+                return handle
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return -1
 
 
 @contextmanager
