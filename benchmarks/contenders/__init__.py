@@ -57,16 +57,19 @@ class Contender:
     distribution: str | None = None
 
     def missing(self) -> bool:
-        if self.needs is None:
-            return False
-        try:
-            return find_spec(self.needs) is None
-        except ModuleNotFoundError:
-            return True
+        return self.needs is not None and not is_installed(self.needs)
 
     def load(self) -> Callable[[Job], Once]:
         module, _, function = self.home.partition(":")
         return getattr(import_module(f"{__name__}.{module}"), function)  # type: ignore[no-any-return]
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported; it is not."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 CONTENDERS = {

@@ -244,9 +244,9 @@ Maker = Callable[[Path, str], Store]
 STORES: Sequence[tuple[str, str | None, Maker]] = (
     ("odibi", None, lambda folder, _: Ours(folder)),
     ("odibi, fsync", None, lambda folder, _: Ours(folder, fsync=True)),
-    ("Arrow file", None, lambda folder, kind: ArrowFile(folder, kind)),
+    ("Arrow file", None, ArrowFile),
     ("Arrow file, fsync", None, lambda folder, kind: ArrowFile(folder, kind, fsync=True)),
-    ("Parquet", None, lambda folder, kind: Parquet(folder, kind)),
+    ("Parquet", None, Parquet),
     ("pickle 5, mapped", None, lambda folder, _: Pickled(folder)),
     ("joblib.Memory", "joblib", lambda folder, _: Joblib(folder)),
     ("diskcache", "diskcache", lambda folder, _: DiskCache(folder)),

@@ -51,7 +51,8 @@ def load_program(shape: Shape, values: str, folder: Path) -> ModuleType:
     if not path.exists() or path.read_text("utf-8") != text:
         path.write_text(text, "utf-8")
     spec = spec_from_file_location("program", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules["program"] = module
     spec.loader.exec_module(module)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import tempfile
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contenders import is_installed
 from benchmarks.contenders.frames import ARROW, NUMPY, STORES, Store, mixed_frame, read_every_byte
 from benchmarks.figures import Report, Samples, Table, both_ratios, number
 from benchmarks.settings import Settings, progress
@@ -34,12 +34,12 @@ def measure(settings: Settings) -> Report:
         for kind in (ARROW, NUMPY):
             progress(f"cache: {megabytes:g} MB, {kind}")
             report.tables.append(_compare(report, megabytes, kind, rounds))
+    report.tables[-1].note("ratios are of medians, by the clock | by CPU time")
     report.tables[-1].note("odibi: DiskCache with the pandas engine; each get reads and checks every byte")
     report.tables[-1].note(
         "Arrow file: from_pandas() and write; memory map, read_all() and to_pandas(): checks nothing"
     )
     report.tables[-1].note("read all: get, and then each byte of the frame's memory is read once")
-    report.tables[-1].note("ratios are of medians, by the clock | by CPU time")
     report.tables[-1].note("to be: odibi's get and put take at most twice what the Arrow file does")
     return report
 
@@ -53,7 +53,7 @@ def _compare(report: Report, megabytes: float, kind: str, rounds: int) -> Table:
     with tempfile.TemporaryDirectory() as folder:
         stores: dict[str, Store] = {}
         for who, needs, make in STORES:
-            if needs is not None and find_spec(needs) is None:
+            if needs is not None and not is_installed(needs):
                 table.note(f"{who} is left out: '{needs}' is not installed")
                 continue
             place = Path(folder) / str(len(stores))

@@ -6,12 +6,14 @@ import json
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 import odibi
@@ -23,6 +25,7 @@ from benchmarks.turns import in_turns, timed
 from odibi.model import OnError
 
 NODE = 0.002  # seconds
+OFF, ON, FLOOR, SQLITE = "nothing recorded", "recorded", "append and fsync", "SQLite"
 WORKERS = 8
 
 Records = Sequence[Mapping[str, Any]]
@@ -50,48 +53,65 @@ def measure(settings: Settings) -> Report:
     return report
 
 
-# --- one outcome after another ------------------------------------------------------------------------------------------
+# --- one outcome after another ----------------------------------------------------------------------------------------
 
 
 def _outcomes(report: Report, folder: Path, *, nodes: int, rounds: int) -> Table:
     progress(f"journal: a chain of {nodes}")
     table = Table(
-        f"journal: a chain of {nodes} nodes of {NODE * 1e3:g} ms each; µs an outcome, median (minimum to maximum)",
+        f"journal: a chain of {nodes} nodes of {NODE * 1e3:g} ms each; µs, median (10 % to 90 %)",
         ["what", "time", "/ append and fsync"],
     )
     shape = ragged(chain(nodes), NODE, NODE)
     size = _record_size(shape, folder / "size")
+    names = shape.names()
     kept = _pipeline(shape, folder / "kept")
     bare = odibi.Pipeline("benchmark", nodes_of(shape), engine=None)
-    found = in_turns(
+    append, insert = _appender(folder / "log", size), _inserter(folder / "plain.db", size)
+    parts: dict[str, list[float]] = {OFF: [], ON: [], FLOOR: [], SQLITE: []}
+    whole = in_turns(
         {
-            "without": lambda: bare.run(workers=1),
-            "append and fsync": _appender(folder / "log", size, nodes),
-            "with": lambda: kept.run(workers=1, force=True),
-            "SQLite": _inserter(folder / "plain.db", size, nodes),
+            OFF: lambda: parts[OFF].extend(_gaps(bare.run(workers=1), names)),
+            FLOOR: lambda: parts[FLOOR].extend(_spaced(append, nodes)),
+            ON: lambda: parts[ON].extend(_gaps(kept.run(workers=1, force=True), names)),
+            SQLITE: lambda: parts[SQLITE].extend(_spaced(insert, nodes)),
         },
         rounds,
     )
-    # What a run takes beside its nodes' outcomes (lock, begin, end) counts too: whoever records has to pay it.
-    more = Samples(
-        seconds=[(on - off) / nodes for on, off in zip(found["with"].seconds, found["without"].seconds, strict=True)]
-    )
-    per = {who: Samples(seconds=[each / nodes for each in samples.seconds]) for who, samples in found.items()}
-    floor = per["append and fsync"]
-    for who, samples in (
-        (f"append and fsync of {size} bytes", floor),
-        ("SQLite, one insert of them a transaction", per["SQLite"]),
-        ("a node, nothing recorded", per["without"]),
-        ("a node, recorded", per["with"]),
-        ("recorded - not recorded: an outcome", more),
+    floor = median(parts[FLOOR])
+    for who, what in (
+        (FLOOR, f"append and fsync of {size} bytes, {NODE * 1e3:g} ms after the last"),
+        (SQLITE, "SQLite, an insert of them in a transaction of its own"),
+        (OFF, "from the end of a node to the start of the next, nothing recorded"),
+        (ON, "the same, recorded"),
     ):
-        table.rows.append([who, spread(samples, 1e6), ratio(samples, floor)])
-        report.raw.append({"what": who, "nodes": nodes, "seconds": samples.seconds})
-    total = Samples(seconds=[each * nodes for each in more.seconds])
-    table.note(f"recording a run of {nodes} nodes takes {spread(total)} ms in all")
+        table.rows.append([what, _tenths(parts[who]), number(median(parts[who]) / floor)])
+        report.raw.append({"what": what, "nodes": nodes, "seconds": parts[who], "runs": whole[who].seconds})
+    more = median(parts[ON]) - median(parts[OFF])
+    table.rows.append(["an outcome: recorded - not recorded", number(more * 1e6), number(more / floor)])
+    total = whole[ON].median - whole[OFF].median
+    table.note(f"recording a run of {nodes} nodes takes {number(total * 1e3)} ms in all: lock, begin and end among it")
     table.note("the bytes are those of a node's record in the journal; the store also changes the node's newest result")
     table.note("to be: an outcome at most 1.5 times an append and fsync")
     return table
+
+
+def _gaps(result: odibi.RunResult, names: Sequence[str]) -> Iterator[float]:
+    """Seconds from the end of each node to the start of the next."""
+    for before, after in pairwise(names):
+        yield (result.outcomes[after].started - result.outcomes[before].finished) / 1e9
+
+
+def _spaced(work: Callable[[], None], times: int) -> Iterator[float]:
+    """Seconds that ``work`` takes, as often as asked, with a pause as long as a node before each."""
+    for _ in range(times):
+        time.sleep(NODE)
+        yield timed(work)[0]
+
+
+def _tenths(seconds: Sequence[float]) -> str:
+    cuts = quantiles(seconds, n=10)
+    return f"{number(median(seconds) * 1e6)} ({number(cuts[0] * 1e6)} to {number(cuts[-1] * 1e6)})"
 
 
 def _record_size(shape: Shape, folder: Path) -> int:
@@ -125,40 +145,31 @@ def _pipeline(shape: Shape, folder: Path) -> odibi.Pipeline:
     return odibi.Pipeline("benchmark", nodes_of(shape), engine=None, checkpoints=checkpoints)
 
 
-def _appender(path: Path, size: int, times: int) -> Callable[[], None]:
-    """Appends to a file, each time with a sync: what making something durable costs at least."""
+def _appender(path: Path, size: int) -> Callable[[], None]:
+    """Appends to a file, with a sync: what making something durable costs at least."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = b"x" * (size - 1) + b"\n"
+    file = path.open("ab", buffering=0)
 
     def run() -> None:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        try:
-            for _ in range(times):
-                os.write(handle, content)
-                os.fsync(handle)
-        finally:
-            os.close(handle)
+        file.write(content)
+        os.fsync(file.fileno())
 
     return run
 
 
-def _inserter(path: Path, size: int, times: int) -> Callable[[], None]:
-    """Inserts rows into an SQLite database with a write-ahead log, each in a transaction that is synced."""
+def _inserter(path: Path, size: int) -> Callable[[], None]:
+    """Inserts a row into an SQLite database with a write-ahead log, in a transaction that is synced."""
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("CREATE TABLE journal (place INTEGER PRIMARY KEY, record TEXT)")
     content = "x" * size
-
-    def run() -> None:
-        for _ in range(times):
-            connection.execute("INSERT INTO journal (record) VALUES (?)", (content,))
-
-    return run
+    return lambda: (connection.execute("INSERT INTO journal (record) VALUES (?)", (content,)), None)[1]
 
 
-# --- many at once -------------------------------------------------------------------------------------------------------
+# --- many at once -----------------------------------------------------------------------------------------------------
 
 
 def _together(report: Report, folder: Path, *, nodes: int, rounds: int) -> Table:
@@ -179,13 +190,13 @@ def _together(report: Report, folder: Path, *, nodes: int, rounds: int) -> Table
                 raise AssertionError(f"{told} outcomes of {count} nodes")
             shares.append(count / len(appended))
 
-        found = in_turns({"without": partial(bare.run, workers=WORKERS), "with": recorded}, rounds)
-        more = found["with"].median - found["without"].median
+        found = in_turns({OFF: partial(bare.run, workers=WORKERS), ON: recorded}, rounds)
+        more = found[ON].median - found[OFF].median
         table.rows.append(
             [
                 f"{shape.name} ({len(shape):,})",
-                spread(found["without"]),
-                spread(found["with"]),
+                spread(found[OFF]),
+                spread(found[ON]),
                 number(more / len(shape) * 1e6),
                 number(median(shares)),
                 number(min(shares)),
@@ -200,7 +211,7 @@ def _together(report: Report, folder: Path, *, nodes: int, rounds: int) -> Table
     return table
 
 
-# --- a run that is resumed ----------------------------------------------------------------------------------------------
+# --- a run that is resumed --------------------------------------------------------------------------------------------
 
 
 def _resumed(report: Report, folder: Path, *, nodes: int, rounds: int) -> Table:
@@ -243,7 +254,7 @@ def _fail() -> None:
     raise ValueError("as it should")
 
 
-# --- the store alone ----------------------------------------------------------------------------------------------------
+# --- the store alone --------------------------------------------------------------------------------------------------
 
 
 def _store(report: Report, folder: Path, *, many: int, rounds: int) -> Table:
@@ -260,14 +271,14 @@ def _store(report: Report, folder: Path, *, many: int, rounds: int) -> Table:
     store.finish("large", "succeeded")
     store.begin("small", "small", {})
     calls = {
-        "append and fsync": (1, _appender(folder / "log", len(json.dumps(record)), 1)),
+        FLOOR: (1, _appender(folder / "log", len(json.dumps(record)))),
         "append of 1 record": (1, lambda: store.append("small", [record])),
         "append of 100 records": (100, lambda: store.append("small", [_a_record(f"n{at}") for at in range(100)])),
         f"load a run of {many:,}": (many, lambda: _expect(many, len(store.load("large").outcomes))),
         f"newest results of {many:,} nodes": (many, lambda: _expect(many, len(store.results("large")))),
     }
     found = in_turns({what: call for what, (_, call) in calls.items()}, rounds)
-    floor = found["append and fsync"]
+    floor = found[FLOOR]
     for what, (records, _) in calls.items():
         samples = found[what]
         durable = what.startswith("append")

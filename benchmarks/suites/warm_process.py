@@ -8,14 +8,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import attrs
 
-from benchmarks.contenders import Job
+from benchmarks.contenders import Job, is_installed
 from benchmarks.contenders.keepers import SNAKEFILE, Files
 from benchmarks.contenders.program import INTS, program_text
 from benchmarks.contenders.project import DOIT, HAMILTON, JOBLIB, ODIBI, write_project
@@ -57,6 +56,7 @@ class Command:
         folder: where.
         unchanged: whether what it printed says that nothing was run.
         note: what a reader has to know.
+        before: how often it is run before it is measured.
     """
 
     name: str
@@ -64,11 +64,12 @@ class Command:
     folder: Path
     unchanged: Callable[[str], bool] = lambda _: True
     note: str = ""
+    before: int = 1
 
 
 def measure(settings: Settings) -> Report:
     """Every command in turns."""
-    size, rounds = (30, 2) if settings.quick else (1_000, 15)
+    size, rounds = (30, 1) if settings.quick else (1_000, 15)
     shape = layered(size)
     table = Table(
         f"warm-process: {size:,} nodes and nothing to do, whole processes, ms, median (minimum to maximum)",
@@ -101,16 +102,15 @@ def _commands(shape: Shape, folder: Path, table: Table) -> Sequence[Command]:
     """Those that are there, each prepared: it has run, and has shown that it runs nothing again."""
     python = sys.executable
     commands = [Command(BARE, [python, "-c", "pass"], folder)]
-    for command in (*_ours(shape, folder / "project"), *_scripts(shape, folder), *_tools(shape, folder)):
-        progress(f"warm-process: {command.name} for the first time")
-        if not Path(command.words[0]).exists():
-            table.note(f"{command.name} is left out: {command.words[0]} is not there")
-            continue
+    for command in (*_ours(shape, folder / "project"), *_scripts(shape, folder, table), *_tools(shape, folder, table)):
+        progress(f"warm-process: {command.name}, not yet measured")
         try:
-            _run(command)
-            said, _ = _run(command)
+            said = [_run(command)[0] for _ in range(command.before)][-1]
+        except OSError as error:
+            table.note(f"{command.name} is left out: {error.strerror}")
+            continue
         except subprocess.CalledProcessError as error:
-            lines = (error.stderr or error.stdout or "").strip().splitlines() or [f"code {error.returncode}"]
+            lines = (error.output or "").strip().splitlines() or [f"code {error.returncode}"]
             table.note(f"{command.name} is left out: {lines[-1][:150]}")
             continue
         if not command.unchanged(said):
@@ -127,9 +127,10 @@ def _ours(shape: Shape, folder: Path) -> Sequence[Command]:
     write_project(shape, folder)
     python = sys.executable
     script = str(Path(python).parent / "odibi")
+    progress(f"warm-process: {OURS} for the first time")
+    _run(Command(OURS, [script, "run", "odibi.yaml"], folder))
     # What is loaded is seen at the end of a run in which nothing is left to do.
-    for _ in range(2):
-        _run(Command("modules", [python, "-c", _WATCH], folder))
+    _run(Command("modules", [python, "-c", _WATCH], folder))
     count = len(json.loads((folder / "modules.json").read_text("utf-8")))
     counts = f"{len(shape) + 1} reused"
     return (
@@ -147,11 +148,10 @@ def _ours(shape: Shape, folder: Path) -> Sequence[Command]:
             note=f"the {count} modules that are in sys.modules at the end of that run, and nothing else",
         ),
         Command("odibi --help", [script, "--help"], folder),
-        Command("odibi validate", [script, "validate", "odibi.yaml"], folder),
     )
 
 
-def _scripts(shape: Shape, folder: Path) -> Sequence[Command]:
+def _scripts(shape: Shape, folder: Path, table: Table) -> Sequence[Command]:
     """Programs of a graph of the same form, whose nodes are functions that add numbers."""
     text = program_text(shape, INTS)
     names = shape.names()
@@ -162,17 +162,18 @@ def _scripts(shape: Shape, folder: Path) -> Sequence[Command]:
         ("joblib script", "joblib", JOBLIB),
         ("hamilton script", "hamilton", HAMILTON),
     ):
-        if find_spec(needs) is None:
+        if not is_installed(needs):
+            table.note(f"{name} is left out: '{needs}' is not installed")
             continue
         place = folder / name.replace(" ", "-")
         place.mkdir()
         (place / "program.py").write_text(text, "utf-8")
         (place / "main.py").write_text(script.format(**known), "utf-8")
-        commands.append(Command(name, [sys.executable, "-W", "ignore", "main.py"], place))
+        commands.append(Command(name, [sys.executable, "-W", "ignore", "main.py"], place, before=2))
     return commands
 
 
-def _tools(shape: Shape, folder: Path) -> Sequence[Command]:
+def _tools(shape: Shape, folder: Path, table: Table) -> Sequence[Command]:
     """Command line tools with a graph of the same form, whose nodes are files."""
     scripts = Path(sys.executable).parent
     doit, snakemake = folder / "doit", folder / "snakemake"
@@ -187,10 +188,16 @@ def _tools(shape: Shape, folder: Path) -> Sequence[Command]:
     rules = SNAKEFILE.format(inputs=[list(each) for each in shape.inputs], leaves=shape.leaves())
     (snakemake / "Snakefile").write_text(rules, "utf-8")
     nothing = "Nothing to be done"
-    return (
-        Command("doit", [str(scripts / "doit")], doit, lambda said: said.count("\n-- ") + 1 >= len(shape)),
-        Command("snakemake", [str(scripts / "snakemake"), "--cores", "1"], snakemake, lambda said: nothing in said),
+    commands = (
+        Command("doit", [str(scripts / "doit")], doit, lambda said: said.count("\n-- ") + 1 >= len(shape), before=2),
+        Command(
+            "snakemake", [str(scripts / "snakemake"), "--cores", "1"], snakemake, lambda said: nothing in said, before=2
+        ),
     )
+    for command in commands:
+        if not is_installed(command.name):
+            table.note(f"{command.name} is left out: '{command.name}' is not installed")
+    return [command for command in commands if is_installed(command.name)]
 
 
 def _run(command: Command) -> tuple[str, Mapping[str, float]]:

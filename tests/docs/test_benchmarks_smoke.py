@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
+KEEPERS = {
+    "diskcache": "diskcache",
+    "doit": "doit",
+    "joblib.Memory": "joblib",
+    "hamilton cache": "sf-hamilton",
+    "snakemake": "snakemake",
+}
 PEERS = {"pipefunc": "pipefunc", "hamilton": "sf-hamilton", "dask": "dask", "kedro": "kedro"}
+
+HIDDEN = {*PEERS, "diskcache", "doit", "joblib", "snakemake"}
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +33,7 @@ def without_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "import sys\n"
         "class Hide:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.partition('.')[0] in {set(PEERS)!r}:\n"
+        f"        if name.partition('.')[0] in {HIDDEN!r}:\n"
         "            raise ModuleNotFoundError(name=name)\n"
         "sys.meta_path.insert(0, Hide())\n"
     )
@@ -44,6 +53,26 @@ def test_overhead_is_measured_with_whoever_is_there(root: Path, tmp_path: Path) 
     assert contenders == {"bare", "pool", "odibi", "odibi events", "odibi own"}
     assert all(it.get("seconds") for it in measured), [it for it in measured if "left_out" in it]
     assert {it["graph"] for it in measured} == {"chain", "wide"}
+
+
+@pytest.mark.usefixtures("without_peers")
+def test_what_reuse_and_resume_cost_is_measured_with_whoever_is_there(root: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    done = run(root, "warm", "warm-process", "cache", "journal", "--quick", "--json", str(figures))
+    assert done.returncode == 0, done.stderr
+    for peer, distribution in KEEPERS.items():
+        assert f"{peer} is left out: '{distribution}' is not installed" in done.stdout
+    measured = json.loads(figures.read_text("utf-8"))["results"]
+    warm = {it["contender"] for it in measured["warm"]}
+    assert warm == {"look-ups", "odibi again", "odibi values", "odibi anew", "odibi first"}
+    processes = {it["process"] for it in measured["warm-process"]}
+    assert processes >= {"python -c pass", "odibi run", "its imports alone", "odibi script"}
+    stores = {it["store"] for it in measured["cache"]}
+    assert stores >= {"odibi", "Arrow file", "pickle 5, mapped"}
+    assert not stores & set(KEEPERS)
+    assert measured["journal"]
+    everything = [it for suite in measured.values() for it in suite]
+    assert all(it.get("seconds") for it in everything), [it for it in everything if not it.get("seconds")]
 
 
 def test_an_unknown_benchmark_is_named(root: Path) -> None:
