@@ -1088,7 +1088,7 @@ class CacheSuite:
 
     def test_any_history(self) -> None:
         """Random histories of two users beside a dict that does the same."""
-        some = settings(max_examples=40, stateful_step_count=30, deadline=None)
+        some = settings(max_examples=60, stateful_step_count=50, deadline=None)
         run_state_machine_as_test(histories(self.new_store), settings=some)
 
 

@@ -15,7 +15,7 @@ from odibi.testing.cache_store import Opened, Stopped, Warnings, flip, writing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from odibi.contracts.cache import CacheEntry, Lease
+    from odibi.contracts.cache import Lease
     from odibi.testing.cache_store import CacheStore
 
 
@@ -29,9 +29,12 @@ class _Known:
     turn: int
 
 
-_NAMES = ("a", "b", "a-b", "a_b", "0" * 64)
+_NAMES = ("a", "a_b", "a-b")
 _KEYS = st.sampled_from(_NAMES)
 _USERS = st.integers(0, 1)
+_DATA = st.binary(max_size=40)
+_LABELS = st.sampled_from(["", "json", "é"])
+_TIMES = st.sampled_from([None, None, 1, 10, 100])
 
 
 def histories(new_store: Callable[[], CacheStore]) -> type[RuleBasedStateMachine]:
@@ -42,7 +45,11 @@ def histories(new_store: Callable[[], CacheStore]) -> type[RuleBasedStateMachine
     """
 
     class Histories(RuleBasedStateMachine):
-        """Calls of two users of one place."""
+        """Calls of two users of one place.
+
+        There are few keys, and rules that pick one that is there, so that what is put is also read, replaced and
+        evicted. What has expired may be removed at any time; so the model purges before it counts.
+        """
 
         @initialize()
         def begin(self) -> None:
@@ -53,12 +60,22 @@ def histories(new_store: Callable[[], CacheStore]) -> type[RuleBasedStateMachine
             self.leases: dict[str, list[Lease]] = {}
             self.held: dict[str, Lease] = {}
             self.turn = 0
-            self.puts = self.corrupt = 0
+            self.hits = self.misses = self.puts = self.corrupt = self.evictions = 0
 
         def teardown(self) -> None:
-            """Remove the place."""
-            if hasattr(self, "store"):
+            """See that everything was counted, and remove the place."""
+            if not hasattr(self, "store"):
+                return
+            try:
+                for cache in self.caches:
+                    cache.close()
+                stats = self.store.open().stats()
+                assert (stats.hits, stats.misses) == (self.hits, self.misses)
+                assert (stats.puts, stats.corrupt, stats.evictions) == (self.puts, self.corrupt, self.evictions)
+            finally:
                 self.store.close()
+
+        # --- the model ----------------------------------------------------------------------------------------------
 
         def used(self) -> int:
             """Later than all before."""
@@ -67,36 +84,73 @@ def histories(new_store: Callable[[], CacheStore]) -> type[RuleBasedStateMachine
             return self.turn
 
         def alive(self, key: str) -> bool:
-            """Whether the model has it."""
+            """Whether there is an entry whose time is not up."""
             known = self.model.get(key)
             return known is not None and (known.expires is None or self.store.now() < known.expires)
 
         def is_held(self, key: str) -> bool:
-            """Whether the model has a lease of it."""
+            """Whether somebody holds its lease."""
             return key in self.held and self.store.now() < self.held[key].expires
 
-        def enter(self, entry: CacheEntry, data: bytes, label: str, ttl: float | None, turn: int) -> None:
-            """Note what was put."""
-            assert (entry.size, entry.label) == (len(data), label)
+        def ttl(self, seconds: float) -> float:
+            """A time for a lease; one that does not end where there is no clock to turn."""
+            return seconds if self.store.has_clock else 1e6
+
+        def look(self, user: int, key: str) -> bool:
+            """Get it, and see whether it is what was put."""
+            found = self.caches[user].get(key)
+            if not self.alive(key):
+                assert found is None
+                self.misses += 1
+                return False
+            known = self.model[key]
+            assert found is not None
+            assert (bytes(found.data), found.label) == (known.data, known.label)
+            known.turn = self.used()
+            self.hits += 1
+            return True
+
+        def store_in(
+            self, user: int, key: str, data: bytes, label: str, ttl: float | None, lease: Lease | None = None
+        ) -> None:
+            """Put it, and note what was put."""
+            turn, ttl = self.used(), ttl if self.store.has_clock else None
+            entry = self.caches[user].put(key, writing(data), ttl, label=label, lease=lease)
+            assert (entry.key, entry.size, entry.label) == (key, len(data), label)
             assert (entry.expires is None) == (ttl is None)
-            self.model[entry.key] = _Known(data, label, entry.expires, turn)
+            if entry.expires is not None and ttl is not None:
+                assert abs(entry.expires - self.store.now() - ttl) < 1e-3
+            self.model[key] = _Known(data, label, entry.expires, turn)
             self.puts += 1
 
-        @rule(
-            user=_USERS,
-            key=_KEYS,
-            data=st.binary(max_size=40),
-            label=st.sampled_from(["", "json", "é"]),
-            ttl=st.sampled_from([None, 1, 10, 100]),
-        )
+        def take(self, user: int, key: str, seconds: float) -> None:
+            """Ask for the lease, and see whether that is right."""
+            lease = self.caches[user].lease(key, self.ttl(seconds))
+            if self.is_held(key):
+                assert lease is None
+                return
+            assert lease is not None
+            assert not self.store.has_clock or abs(lease.expires - self.store.now() - seconds) < 1e-3
+            before = self.leases.setdefault(key, [])
+            assert all(other.token < lease.token for other in before)
+            before.append(lease)
+            self.held[key] = lease
+
+        # --- entries ------------------------------------------------------------------------------------------------
+
+        @rule(user=_USERS, key=_KEYS, data=_DATA, label=_LABELS, ttl=_TIMES)
         def put(self, user: int, key: str, data: bytes, label: str, ttl: int | None) -> None:
             """Put something."""
-            turn, ttl = self.used(), ttl if self.store.has_clock else None
-            self.enter(self.caches[user].put(key, writing(data), ttl, label=label), data, label, ttl, turn)
+            self.store_in(user, key, data, label, ttl)
 
-        @rule(user=_USERS, key=_KEYS, data=st.binary(max_size=40))
-        def put_fails(self, user: int, key: str, data: bytes) -> None:
-            """Begin to put something."""
+        @precondition(lambda self: self.model)
+        @rule(user=_USERS, at=st.integers(0, 2), data=_DATA, label=_LABELS, ttl=_TIMES, fails=st.booleans())
+        def replace(self, user: int, at: int, data: bytes, label: str, ttl: int | None, fails: bool) -> None:
+            """Put something where there is something, or begin to."""
+            key = sorted(self.model)[at % len(self.model)]
+            if not fails:
+                self.store_in(user, key, data, label, ttl)
+                return
 
             def writer(file: BinaryIO) -> None:
                 file.write(data)
@@ -107,39 +161,30 @@ def histories(new_store: Callable[[], CacheStore]) -> type[RuleBasedStateMachine
 
         @rule(user=_USERS, key=_KEYS)
         def get(self, user: int, key: str) -> None:
-            """Get it, and see whether it is what was put."""
-            turn = self.used()
-            found = self.caches[user].get(key)
-            if self.alive(key):
-                known = self.model[key]
-                assert found is not None
-                assert (bytes(found.data), found.label) == (known.data, known.label)
-                known.turn = turn
+            """Get something."""
+            self.look(user, key)
+
+        @precondition(lambda self: self.model)
+        @rule(user=_USERS, at=st.integers(0, 2))
+        def get_what_is_there(self, user: int, at: int) -> None:
+            """Get something that was put."""
+            self.look(user, sorted(self.model)[at % len(self.model)])
+
+        @rule(user=_USERS, key=_KEYS, act=st.sampled_from(["delete", "reopen", "verify", "purge"]))
+        def keep_house(self, user: int, key: str, act: str) -> None:
+            """Do what is done now and then."""
+            cache = self.caches[user]
+            if act == "delete":
+                cache.delete(key)
+                self.model.pop(key, None)
+            elif act == "reopen":
+                cache.close()
+                self.caches[user] = self.store.open()
+            elif act == "verify":
+                assert list(cache.verify()) == []
             else:
-                assert found is None
+                self.purge(user)
 
-        @rule(user=_USERS, key=_KEYS)
-        def delete(self, user: int, key: str) -> None:
-            """Delete it."""
-            self.caches[user].delete(key)
-            self.model.pop(key, None)
-
-        @precondition(lambda self: self.store.has_clock)
-        @rule(seconds=st.sampled_from([0.5, 1, 9, 50]))
-        def wait(self, seconds: float) -> None:
-            """Let time pass."""
-            self.store.clock.advance(seconds)
-
-        @precondition(lambda self: self.store.has_clock and self.model)
-        @rule(data=st.data())
-        def wait_until_one_ends(self, data: st.DataObject) -> None:
-            """Let exactly as much time pass as something has left."""
-            ends = {known.expires for known in self.model.values()} | {lease.expires for lease in self.held.values()}
-            later = sorted(end for end in ends if end is not None and end > self.store.now())
-            if later:
-                self.store.clock.now = data.draw(st.sampled_from(later))
-
-        @rule(user=_USERS)
         def purge(self, user: int) -> None:
             """Remove what has expired."""
             expired = [key for key in self.model if not self.alive(key)]
@@ -147,89 +192,102 @@ def histories(new_store: Callable[[], CacheStore]) -> type[RuleBasedStateMachine
             for key in expired:
                 del self.model[key]
 
-        @rule(user=_USERS, left=st.integers(0, 120))
-        def evict(self, user: int, left: int) -> None:
-            """Make room."""
-            self.purge(user)  # what has expired may be gone already
+        @precondition(lambda self: self.model)
+        @rule(user=_USERS, kept=st.integers(0, 2), more=st.integers(-1, 1))
+        def evict(self, user: int, kept: int, more: int) -> None:
+            """Leave as much as the latest few take, or hardly more or less."""
+            self.purge(user)
+            latest = sorted(self.model.values(), key=lambda known: -known.turn)
+            left = max(0, sum(len(known.data) for known in latest[:kept]) + more)
             gone = 0
             while sum(len(known.data) for known in self.model.values()) > left:
                 del self.model[min(self.model, key=lambda key: self.model[key].turn)]
                 gone += 1
             assert self.caches[user].evict(left) == gone
+            self.evictions += gone
 
-        @precondition(lambda self: any(known.data for known in self.model.values()))
-        @rule(user=_USERS, position=st.integers(0, 1_000), data=st.data())
-        def damage(self, user: int, position: int, data: st.DataObject) -> None:
+        @precondition(lambda self: any(known.data and self.alive(key) for key, known in self.model.items()))
+        @rule(user=_USERS, at=st.integers(0, 2), position=st.integers(0, 1_000))
+        def damage(self, user: int, at: int, position: int) -> None:
             """Flip a bit of one that is there, and have it noticed."""
-            key = data.draw(st.sampled_from(sorted(key for key, known in self.model.items() if known.data)))
-            alive = self.alive(key)
-            if not alive:
-                return
+            whole = sorted(key for key, known in self.model.items() if known.data and self.alive(key))
+            key = whole[at % len(whole)]
             self.store.corrupt(key, flip(position))
             with Warnings() as warnings:
                 assert self.caches[user].get(key) is None
             assert len(warnings.messages) == 1
             del self.model[key]
             self.corrupt += 1
+            self.misses += 1
 
-        @rule(user=_USERS, key=_KEYS, ttl=st.sampled_from([1, 10, 100]))
-        def lease(self, user: int, key: str, ttl: int) -> None:
+        # --- time ---------------------------------------------------------------------------------------------------
+
+        @precondition(lambda self: self.store.has_clock)
+        @rule(seconds=st.sampled_from([0.5, 1, 9, 50]))
+        def wait(self, seconds: float) -> None:
+            """Let time pass."""
+            self.store.clock.advance(seconds)
+
+        @precondition(lambda self: self.store.has_clock and (self.model or self.held))
+        @rule(user=_USERS, at=st.integers(0, 5))
+        def wait_until_one_ends(self, user: int, at: int) -> None:
+            """Let exactly as much time pass as something has left, and look whether it has ended."""
+            ends = [(known.expires, key, False) for key, known in self.model.items() if known.expires is not None]
+            ends += [(lease.expires, key, True) for key, lease in self.held.items()]
+            later = sorted(end for end in ends if end[0] > self.store.now())
+            if later:
+                moment, key, is_lease = later[at % len(later)]
+                self.store.clock.now = moment
+                if is_lease:
+                    self.take(user, key, 10)
+                else:
+                    assert not self.look(user, key)
+
+        # --- leases -------------------------------------------------------------------------------------------------
+
+        @rule(user=_USERS, key=_KEYS, seconds=st.sampled_from([1, 10, 100]))
+        def lease(self, user: int, key: str, seconds: int) -> None:
             """Take the lease, if nobody has it."""
-            lease = self.caches[user].lease(key, ttl if self.store.has_clock else 1e6)
-            if self.is_held(key):
-                assert lease is None
-            else:
-                assert lease is not None
-                before = self.leases.setdefault(key, [])
-                assert all(other.token < lease.token for other in before)
-                before.append(lease)
-                self.held[key] = lease
+            self.take(user, key, seconds)
 
         @precondition(lambda self: self.leases)
-        @rule(user=_USERS, data=st.data(), release=st.booleans())
-        def end_or_renew(self, user: int, data: st.DataObject, release: bool) -> None:
-            """Give a lease back, or renew it; an old one, perhaps."""
-            key = data.draw(st.sampled_from(sorted(self.leases)))
-            lease = data.draw(st.sampled_from(self.leases[key]))
-            current = self.held.get(key)
+        @rule(user=_USERS, at=st.integers(0, 2), back=st.integers(0, 1), release=st.booleans())
+        def end_or_renew(self, user: int, at: int, back: int, release: bool) -> None:
+            """Give a lease back, or renew it; the newest of its key, or the one before."""
+            lease = self.leased(at, back)
+            current = self.held.get(lease.key)
             is_current = current is not None and current.token == lease.token
             if release:
                 self.caches[user].release(lease)
                 if is_current:
-                    del self.held[key]
-                return
-            renewed = self.caches[user].renew(lease, 10 if self.store.has_clock else 1e6)
-            if not is_current:
-                assert renewed is None
-            elif self.is_held(key):
-                assert renewed is not None
-            if renewed is not None:
-                assert renewed.token == lease.token
-                self.held[key] = renewed
+                    del self.held[lease.key]
+            else:
+                renewed = self.caches[user].renew(lease, self.ttl(10))
+                if not is_current:
+                    assert renewed is None
+                elif self.is_held(lease.key):
+                    assert renewed is not None
+                if renewed is not None:
+                    assert renewed.token == lease.token
+                    assert not self.store.has_clock or abs(renewed.expires - self.store.now() - 10) < 1e-3
+                    self.held[lease.key] = renewed
+            self.take(user, lease.key, 10)
 
         @precondition(lambda self: self.leases)
-        @rule(user=_USERS, data=st.data(), written=st.binary(max_size=40))
-        def put_under_a_lease(self, user: int, data: st.DataObject, written: bytes) -> None:
-            """Put under a lease; an old one, perhaps."""
-            key = data.draw(st.sampled_from(sorted(self.leases)))
-            lease = data.draw(st.sampled_from(self.leases[key]))
-            turn = self.used()
-            if lease.token == self.leases[key][-1].token:
-                self.enter(self.caches[user].put(key, writing(written), lease=lease), written, "", None, turn)
+        @rule(user=_USERS, at=st.integers(0, 2), back=st.integers(0, 1), data=_DATA, label=_LABELS)
+        def put_under_a_lease(self, user: int, at: int, back: int, data: bytes, label: str) -> None:
+            """Put under a lease; the newest of its key, or the one before."""
+            lease = self.leased(at, back)
+            if lease.token == self.leases[lease.key][-1].token:
+                self.store_in(user, lease.key, data, label, None, lease)
             else:
                 with pytest.raises(Conflict):
-                    self.caches[user].put(key, writing(written), lease=lease)
+                    self.caches[user].put(lease.key, writing(data), lease=lease)
 
-        @rule(user=_USERS)
-        def reopen(self, user: int) -> None:
-            """Close a cache and open another."""
-            self.caches[user].close()
-            self.caches[user] = self.store.open()
-
-        @rule(user=_USERS)
-        def verify(self, user: int) -> None:
-            """Find nothing wrong."""
-            assert list(self.caches[user].verify()) == []
+        def leased(self, at: int, back: int) -> Lease:
+            """One of the leases there were."""
+            of_key = self.leases[sorted(self.leases)[at % len(self.leases)]]
+            return of_key[-1 - back % len(of_key)]
 
         @invariant()
         def shows_what_is_there(self) -> None:
@@ -244,6 +302,6 @@ def histories(new_store: Callable[[], CacheStore]) -> type[RuleBasedStateMachine
                 assert alive <= {entry.key for entry in listed} <= set(self.model)
                 stats = cache.stats()
                 assert (stats.entries, stats.bytes) == (len(listed), sum(entry.size for entry in listed))
-                assert (stats.puts, stats.corrupt) == (self.puts, self.corrupt)
+                assert (stats.puts, stats.corrupt, stats.evictions) == (self.puts, self.corrupt, self.evictions)
 
     return Histories
