@@ -207,6 +207,35 @@ def test_an_entry_that_is_replaced_while_it_is_read_is_read_anew() -> None:
     assert bytes(found.data) == b"5"
 
 
+def test_time_that_is_up_while_it_is_read_is_up() -> None:
+    turned = Turned()
+
+    class Slow(Wrapped):
+        def read(self, path: str) -> bytes:
+            turned.pass_(10.0 if "/entries/" in path else 0.0)
+            return super().read(path)
+
+    cache = opened(Slow(MemoryStorage()), turned)
+    cache.put("a", writing(b"x"), 15.0)
+    assert cache.get("a") is not None
+    assert cache.find(["a"]) == {"a"}
+    assert cache.get("a") is None
+
+
+def test_an_entry_under_the_name_of_another_is_damaged(caplog: pytest.LogCaptureFixture) -> None:
+    storage = MemoryStorage()
+    cache = opened(storage, Turned())
+    cache.put("a", writing(b"of a"))
+    cache.put("b", writing(b"of b"))
+    a, b = (next(path for path in storage.objects if f"/{key}!/" in path) for key in "ab")
+    storage.damage(a, lambda _: storage.objects[b].data)
+    (listed, _) = cache.entries()
+    assert (listed.key, listed.checksum) == ("a", "")
+    assert [entry.key for entry in cache.verify()] == ["a"]
+    assert "the entry a of the cache is damaged" in caplog.text
+    assert cache.find("ab") == {"b"}
+
+
 def test_what_fails_while_tidying_up_is_no_failure_of_the_put() -> None:
     storage, turned = MemoryStorage(), Turned()
     wrapped = Wrapped(storage)

@@ -52,6 +52,7 @@ class Counted:
         costs["results while it runs"] = self.requests(lambda store: store.results("etl"))
         costs["finish"] = self.requests(lambda store: store.finish(run_id, "succeeded", {"orders": run_id}))
         costs["release"] = self.requests(lambda _: locks[0].release())
+        costs["release again"] = self.requests(lambda _: locks[0].release())
         costs["load"] = self.requests(lambda store: store.load(run_id))
         costs["latest"] = self.requests(lambda store: store.latest("etl"))
         costs["latest succeeded"] = self.requests(lambda store: store.latest("etl", states=["succeeded"]))
@@ -78,6 +79,7 @@ def test_each_call_makes_few_requests_however_many_runs_there_were() -> None:
         "results while it runs": 5,
         "finish": 13,
         "release": 1,
+        "release again": 0,
         "load": 4,
         "latest": 6,
         "latest succeeded": 6,

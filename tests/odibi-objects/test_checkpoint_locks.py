@@ -168,6 +168,7 @@ def test_a_lock_counts_as_lost_before_anybody_may_take_it(machines: tuple[Machin
     ):
         with pytest.raises(Conflict):
             call()
+    assert not [stat.path for stat in other.store.connection.list() if "/ending/" in stat.path]
     other.turned.ticks += 24.1
     with pytest.raises(Conflict):
         other.store.lock("etl")
@@ -381,15 +382,17 @@ def test_a_run_without_a_lock_on_another_machine_is_taken_for_dead_after_a_week(
     assert list(other.store.runs()) == []
 
 
-def test_two_stores_may_write_to_a_run_that_needs_no_lock(storage: MemoryStorage) -> None:
+@pytest.mark.parametrize("last", [0, 1])
+def test_two_stores_may_write_to_a_run_that_needs_no_lock(storage: MemoryStorage, last: int) -> None:
     one, other = Machine(storage), Machine(storage)
     one.store.begin("1", "etl", {})
     for number in range(4):
         (one, other)[number % 2].store.append("1", [result("a", number)])
     one.store.append("1", [result("b", 9)])
-    other.store.finish("1", "failed")
-    with pytest.raises(Conflict):
-        one.store.append("1", [result("b", 10)])
+    (one, other)[last].store.finish("1", "failed")
+    for machine in (one, other):
+        with pytest.raises(Conflict):
+            machine.store.append("1", [result("b", 10)])
     assert [record["value"] for record in one.store.load("1").outcomes] == [0, 1, 2, 3, 9]
     found = one.store.results("etl")
     assert (found["a"]["value"], found["b"]["value"]) == (3, 9)

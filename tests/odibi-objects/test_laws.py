@@ -156,6 +156,18 @@ def test_results_can_be_put_together_in_any_order_as_often_as_one_likes(history:
     assert whole.newest <= len(history)
 
 
+def test_of_two_that_were_written_at_once_all_take_the_same() -> None:
+    one, other = Results(), Results()
+    one.add("r1", 7, [{"node": "a", "fingerprint": "f", "value": 1}])
+    other.add("r2", 7, [{"node": "a", "fingerprint": "f", "value": 2}])
+    first, second = Results(), Results()
+    for part in (one, other):
+        first.merge(part)
+    for part in (other, one):
+        second.merge(part)
+    assert first.records() == second.records()
+
+
 # --- stamps ---------------------------------------------------------------------------------------------------------
 
 

@@ -6,8 +6,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from odibi.contracts.storage import ABSENT, Match
 from odibi.errors import Conflict, NotFound, StorageError, Transient
 
@@ -23,17 +21,6 @@ _TRIES = 200
 
 class Damaged(StorageError):
     """An object is not what was once written to it."""
-
-
-@attrs.frozen
-class Found:
-    """A document with the etag it had when it was read.
-
-    A change between the two looks makes the etag the older one, so that writing under it is refused.
-    """
-
-    etag: str
-    content: dict[str, Any]
 
 
 def encode(kind: str, content: Mapping[str, Any]) -> bytes:
@@ -82,20 +69,6 @@ def read(storage: Storage, path: str, *kinds: str) -> dict[str, Any] | None:
     """
     try:
         return decode(storage.read(path), path, *kinds)
-    except NotFound:
-        return None
-
-
-def find(storage: Storage, path: str, *kinds: str) -> Found | None:
-    """The document at ``path`` with its etag, or ``None``; two requests.
-
-    Raises:
-        Damaged: see :func:`decode`.
-        StorageError: the storage fails.
-    """
-    try:
-        etag = storage.stat(path).etag
-        return Found(etag, decode(storage.read(path), path, *kinds))
     except NotFound:
         return None
 
