@@ -97,6 +97,8 @@ class WriteReport:
         paths: the objects written, relative to the storage.
         skipped: the mode was ``ignore`` (or the part was there) and nothing was written.
         etags: path to etag, where the storage gave one.
+        exact: whether what was written gives back the frame just as it was: all of it is there and nothing else, in a
+            format that is exact for it.
     """
 
     rows: int | None
@@ -104,6 +106,7 @@ class WriteReport:
     paths: tuple[str, ...] = ()
     skipped: bool = False
     etags: Mapping[str, str] = attrs.field(factory=dict)
+    exact: bool = False
 
 
 @runtime_checkable
@@ -119,8 +122,9 @@ class Format(Protocol):
     """File name endings that mean this format (``(".csv", ".csv.gz")``); the first is given to new parts."""
 
     exact: ClassVar[bool]
-    """Whether a frame that was written whole comes back as it was, types of columns included; then what a node wrote
-    can stand for its result. Taken as false where a format does not say."""
+    """Whether a frame of the engine's own kind that was written whole comes back as it was, types of columns included.
+    Then what a node wrote can stand for its result (:attr:`WriteReport.exact`). Taken as false where a format does not
+    say."""
 
     def read_object(self, file: BinaryIO, *, name: str, columns: Sequence[str] | None = None) -> Frame:
         """The frame in ``file``.

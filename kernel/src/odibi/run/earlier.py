@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from odibi.contracts.format import WriteMode
-from odibi.errors import OdibiError, StorageError
+from odibi.errors import StorageError
 from odibi.sources import stats
 
 if TYPE_CHECKING:
@@ -84,22 +84,8 @@ class EarlierRuns:
 
     def readable(self, node: Node, result: Result) -> bool:
         """Whether what the node wrote gives back its result as it was."""
-        return len((result.get("write") or {}).get("etags", {})) == 1 and self.writes_exactly(node)
-
-    def writes_exactly(self, node: Node) -> bool:
-        """Whether the node writes its result, and nothing else, in a form from which it comes back as it was."""
-        write = node.write
-        if write is None or write.path is None or write.mode is not WriteMode.OVERWRITE:
-            return False
-        if write.partition_by or write.options:
-            return False
-        engine = node.engine or self._pipeline.engine or self._resources.project.engine or ""
-        try:
-            name = write.format or self._resources.format_of(write.path, engine)
-            host = self._resources.host
-            return bool(getattr(host.component("format", host.resolve("format", engine, name)), "exact", False))
-        except OdibiError:
-            return False
+        written = result.get("write") or {}
+        return node.write is not None and bool(written.get("exact")) and not node.write.options
 
 
 def to_resume(store: CheckpointStore, pipeline: str, wanted: str | bool, *, automatic: bool) -> RunRecord | None:

@@ -148,6 +148,7 @@ class Journal:
                 "bytes": outcome.write.bytes,
                 "paths": list(outcome.write.paths),
                 "etags": dict(outcome.write.etags),
+                "exact": outcome.write.exact,
             }
         # What somebody else computed meanwhile, under the same fingerprint, is this node's result as well.
         made = outcome.state is State.SUCCEEDED or (outcome.attempts and self._plan.actions[node] is Action.RUN)

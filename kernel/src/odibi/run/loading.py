@@ -45,6 +45,8 @@ class Keeping:
         self._key = plan.prints[at].value
         self._values = values
         policy = plan.graph.nodes[at].cache
+        write = plan.graph.nodes[at].write
+        self._always = policy is not None or (write is not None and bool(write.options))
         self._ttl = policy.ttl if isinstance(policy, CachePolicy) else None
         self._sound = sound
         self._flights = flights
@@ -63,12 +65,14 @@ class Keeping:
     def _compute(self, task: NodeTask, flight: Flight | None) -> Produced:
         made = self._body(task)
         produced = made if type(made) is Produced else Produced(made)
-        if produced.value is not None and self._sound.of(self._at):
+        if self._sound.of(self._at) and produced.value is not None and not self._is_written(produced):
             lease = flight.lease if flight is not None else None
             produced.kept = self._values.put(self._key, produced.value, self._ttl, lease)
-        else:
-            self._sound.of(self._at)
         return produced
+
+    def _is_written(self, produced: Produced) -> bool:
+        """Whether what the node wrote can stand for its result, so that it need not be kept twice."""
+        return not self._always and produced.write is not None and produced.write.exact
 
 
 class Loading:

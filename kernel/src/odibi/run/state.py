@@ -165,8 +165,7 @@ class RunState:
             return policy.enabled if isinstance(policy, CachePolicy) else policy
         if node.sensitive:
             return False
-        # What was written can be read again, and what nobody needs need not be kept.
-        return node.write is None or (node.name in self._needed and not self._earlier.writes_exactly(node))
+        return node.write is None or node.name in self._needed  # what nobody needs need not be kept
 
     def begin(self, run_id: str) -> None:
         """Open the journal."""

@@ -11,6 +11,8 @@ from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
+import attrs
+
 from odibi.contracts.format import WriteMode, WriteReport
 from odibi.contracts.storage import ABSENT, ALWAYS, Match, check_path
 from odibi.errors import Conflict, DataError, NotFound, OdibiError
@@ -54,7 +56,25 @@ def write(frame: Any, target: Target, engine: Engine) -> WriteReport:
     with _naming(target):
         if target.mode in _KEYED:
             return _write_by_key(to_table(frame), target)
-        return _Writer(target).write(iter([frame]), chunked=False)
+        report = _Writer(target).write(iter([frame]), chunked=False)
+        return attrs.evolve(report, exact=_comes_back(frame, target, report))
+
+
+def _comes_back(frame: Any, target: Target, report: WriteReport) -> bool:
+    """Whether reading the target gives the frame as it was."""
+    import pandas as pd
+
+    if not getattr(target.format, "exact", False) or target.mode is not WriteMode.OVERWRITE or len(report.paths) != 1:
+        return False
+    index = frame.index
+    plain = type(index) is pd.RangeIndex and index.start == 0 and index.step == 1 and index.name is None
+    names = frame.columns
+    told = type(names) is pd.Index and names.is_unique and names.name is None and not frame.attrs
+    return (
+        bool(plain and told and not target.partition_by)
+        and all(isinstance(dtype, pd.ArrowDtype) for dtype in frame.dtypes)
+        and all(type(name) is str for name in names)
+    )
 
 
 def write_chunks(frames: Iterator[Any], target: Target) -> WriteReport:
