@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +14,7 @@ from fault_harness.processes import Fresh, Zygote
 from fault_harness.scenario import Scenario
 from fault_harness.scenarios import TWO_NODES
 from fault_harness.shim import CannotBuild, build
-from fault_harness.survival import Survivor
-
-FULL = os.environ.get("ODIBI_FAULTS", "") == "full"
-"""Every kill point and every fault, rather than a sample."""
-
-
-@pytest.fixture(scope="session", name="full")
-def _full() -> bool:
-    return FULL
+from fault_harness.survival import FULL, Survivor
 
 
 @pytest.fixture(scope="session", name="library")
@@ -56,5 +47,5 @@ def _zygote(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(name="survivor")
-def _survivor(scenario: Scenario, zygote: Zygote, tmp_path: Path, full: bool) -> Survivor:
-    return Survivor(scenario, zygote, tmp_path, thorough=full)
+def _survivor(scenario: Scenario, zygote: Zygote, tmp_path: Path) -> Survivor:
+    return Survivor(scenario, zygote, tmp_path, thorough=FULL)

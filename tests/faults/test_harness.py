@@ -41,7 +41,11 @@ def test_a_trace_tells_everything_that_happened_to_the_disk(scenario: Scenario, 
     disk = Disk(folder)
     ended = zygote.run(scenario.arguments, folder, payload=True)
     assert ended.code == 0, ended
-    assert disk.follow(ended.calls).now().tree() == tree_of(folder)
+    wanted, found = disk.follow(ended.calls).now().tree(), tree_of(folder)
+    # The index of a database's log is mapped memory; SQLite makes it anew from the log.
+    assert {path for path in wanted.keys() | found.keys() if wanted.get(path, "") != found.get(path, "")} <= {
+        path for path in found if path.endswith("-shm")
+    }
 
 
 WAYS = """
@@ -105,7 +109,6 @@ def test_the_library_sees_every_way_to_write(zygote: Zygote, tmp_path: Path) -> 
     assert ended.code == 0, ended
     wanted, found = disk.follow(ended.calls).now().tree(), tree_of(tmp_path)
     assert {path for path in found if path.endswith(".db-wal")}, "the database has a log"
-    # Its index is mapped memory, which SQLite makes anew from the log.
     differ = {path for path in wanted.keys() | found.keys() if wanted.get(path, "") != found.get(path, "")}
     assert differ == {"lake/store.db-shm"}
     ops = {call.op for call in ended.calls}

@@ -131,7 +131,8 @@ class Scenario:
         resume: of the run that makes good.
         again: of the run after that; it has to change nothing.
         prepare: instead of ``earlier``: whatever has to be done before, given the launcher and the folder.
-        holds: says what is wrong in a folder after the run that made good, beside what the outputs hold.
+        journal: whether the project keeps one. It has to be readable after every
+            disturbance; and the run after the one that makes good, ``again``, which prints JSON, has nothing to do.
     """
 
     name: str
@@ -145,7 +146,7 @@ class Scenario:
     resume: Sequence[str] = RUN
     again: Sequence[str] = RUN
     prepare: Callable[[Launcher, Path], Any] | None = None
-    holds: Callable[[Path], list[str]] | None = None
+    journal: bool = False
 
     def lay(self, folder: Path, launcher: Launcher) -> None:
         """Make the project in ``folder``, up to the point where the run comes that is to be disturbed."""
@@ -170,10 +171,6 @@ class Scenario:
             Unreadable: one of them is torn.
         """
         return {output.path: output.read(folder) for output in self.outputs}
-
-    def check(self, folder: Path) -> list[str]:
-        """What is wrong after the run that made good, beside what the outputs hold."""
-        return self.holds(folder) if self.holds is not None else []
 
     def strays(self, folder: Path) -> list[str]:
         """What the listing of a storage shows of Odibi's own files, or hides of others; should be nothing."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
 
-from fault_harness.scenario import Output, Scenario
+from fault_harness.scenario import RUN, Output, Scenario
 
 _HEAD = """\
 project: Shop
 connections:
   raw: {type: local, base_path: raw}
   lake: {type: local, base_path: lake}
+  state: {type: local, base_path: state}
 pipelines:
   - pipeline: daily
     nodes:
@@ -194,13 +195,100 @@ WIDE = Scenario(
     earlier=1,
 )
 
-ALL = (CSV, PARQUET, FIRST, BIG, APPEND, UPSERT, APPEND_ONCE, TWO_NODES, PARTITIONED)
+
+RESUME = (*RUN, "--resume", "--json")
+
+ON_SQLITE = """\
+checkpoints: {type: sqlite, path: state/runs.db}
+cache: {type: disk, path: state/cache}
+"""
+
+ON_STORAGE = """\
+checkpoints: {type: storage, connection: state}
+cache: {type: storage, connection: state}
+"""
+
+
+def journalled(scenario: Scenario, stores: str, name: str) -> Scenario:
+    """The same with a journal and a cache, so that a run goes on where the one before was killed.
+
+    Args:
+        scenario: without.
+        stores: which; the lines of the project file.
+        name: what the scenario is called.
+    """
+    return attrs.evolve(
+        scenario,
+        name=name,
+        config=stores + scenario.config,
+        resume=RESUME,
+        again=(*RUN, "--json"),
+        journal=True,
+    )
+
+
+_CHAIN = Scenario(
+    "a chain with a fork and a join",
+    config("""
+- name: orders
+  read: {connection: raw, path: orders.csv}
+- name: clean
+  depends_on: [orders]
+  transform: {steps: ["SELECT id, amount, region FROM orders WHERE id % 7 <> 0"]}
+- name: log
+  depends_on: [clean]
+  write: {connection: lake, path: log, format: parquet, mode: append}
+- name: regions
+  depends_on: [clean]
+  transform: {steps: ["SELECT region, sum(amount) AS amount FROM clean GROUP BY region"]}
+  write: {connection: lake, path: gold/regions.csv, mode: upsert, keys: [region]}
+- name: shares
+  depends_on: [clean, regions]
+  transform:
+    steps:
+      - SELECT id, id % 2 AS bucket, clean.amount / regions.amount AS share FROM clean JOIN regions USING (region)
+  write: {connection: lake, path: gold/shares, format: parquet, partition_by: [bucket]}
+"""),
+    orders(0, 300),
+    [Output("log"), Output("gold/regions.csv"), Output("gold/shares")],
+    change=orders(300, 500),
+    earlier=1,
+)
+
+CHAIN = journalled(_CHAIN, ON_SQLITE, "a chain, journalled in SQLite")
+CHAIN_ON_STORAGE = journalled(_CHAIN, ON_STORAGE, "a chain, journalled in a storage")
+FIRST_JOURNALLED = journalled(FIRST, ON_SQLITE, "first run of all, journalled in SQLite")
+FIRST_ON_STORAGE = journalled(FIRST, ON_STORAGE, "first run of all, journalled in a storage")
+ALL = (
+    CSV,
+    PARQUET,
+    FIRST,
+    BIG,
+    APPEND,
+    UPSERT,
+    APPEND_ONCE,
+    TWO_NODES,
+    PARTITIONED,
+    CHAIN,
+    CHAIN_ON_STORAGE,
+    FIRST_JOURNALLED,
+    FIRST_ON_STORAGE,
+)
 
 
 def on_threads(scenario: Scenario) -> Scenario:
     """The same with nodes side by side; the order of calls then differs from run to run."""
-    run = ("run", "--executor", "threads", "--workers", "4")
-    return attrs.evolve(scenario, name=f"{scenario.name}, on threads", arguments=run, resume=run, again=run)
+
+    def threads(arguments: Sequence[str]) -> Sequence[str]:
+        return ["threads" if word == "inline" else word for word in arguments]
+
+    return attrs.evolve(
+        scenario,
+        name=f"{scenario.name}, on threads",
+        arguments=threads(scenario.arguments),
+        resume=threads(scenario.resume),
+        again=threads(scenario.again),
+    )
 
 
-PARALLEL = (on_threads(TWO_NODES), on_threads(WIDE))
+PARALLEL = (on_threads(TWO_NODES), on_threads(WIDE), on_threads(CHAIN))
