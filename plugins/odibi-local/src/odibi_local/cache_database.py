@@ -332,12 +332,11 @@ class Database:
     def _name(self, name: str) -> None:
         draft = self._path(f".index-{token_hex(8)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(handle, f"{name}\n".encode())
+        with open(handle, "wb") as file:  # noqa: PTH123 - which goes on where the system writes less than it is asked to
+            file.write(f"{name}\n".encode())
+            file.flush()
             if self._durable:
                 os.fsync(handle)
-        finally:
-            os.close(handle)
         os.replace(draft, self._path(_NAMED))  # noqa: PTH105
 
     def _clear_away(self, *but: str) -> None:
