@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,36 @@ class TestHistoryCostsNothing:
                     ("SCAN tokens", "SCAN pipelines", "SCAN CONSTANT")
                 )
                 assert not scans, (plan, statement)
+
+    def test_results_are_read_anew_only_if_there_are_others(self, store: SqliteCheckpoints) -> None:
+        history(store, 0, 3)
+        seen = store.results("etl")
+
+        def nothing_happens() -> None:
+            store.begin("z", "etl", {}, lock=store.lock("etl"))
+            store.append("z", [{"node": "n1", "state": "failed"}])
+            store.finish("z", "succeeded", records=[{"kept": {"reused": ["n1"]}}])
+            store.remove("z")
+
+        def another_writes() -> None:
+            other = SqliteCheckpoints(path=store.path, durable=False)
+            history(other, 4, 5)
+            other.close()
+
+        nothing_happens()
+        assert store.results("etl") is seen
+        for change in (
+            lambda: history(store, 3, 4),
+            lambda: store.forget("etl", ["n1"]),
+            another_writes,
+        ):
+            change()
+            now = store.results("etl")
+            assert now is not seen
+            other = SqliteCheckpoints(path=store.path)
+            assert now == other.results("etl")
+            other.close()
+            seen = now
 
     def test_many_dead_runs_are_looked_at_once(self, store: SqliteCheckpoints) -> None:
         def die(first: int, last: int) -> None:
@@ -368,6 +399,18 @@ class TestJsonText:
                 to_json(value, "it")
         while isinstance(deep, list):  # taking it apart at once is too deep for Python as well
             deep = deep.pop()
+
+    def test_numbers_and_text_of_other_types(self) -> None:
+        class Size(IntEnum):
+            LARGE = 3
+
+        class Word(str):
+            __slots__ = ()
+
+        for value in (Size.LARGE, Word("x"), [Size.LARGE, {"a": Word("x"), Word("b"): [Size.LARGE]}]):
+            (back,) = from_json([to_json(value, "it")])
+            assert back == value
+        assert to_json(Size.LARGE, "it") == "3"
 
     def test_other_mappings_and_tuples(self) -> None:
         from types import MappingProxyType

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -216,15 +217,24 @@ class TestTheWrongFile:
 
 class TestRemovedWhileOpen:
     @pytest.mark.parametrize("replaced", [False, True])
-    def test_is_told_and_not_passed_over(self, path: Path, tmp_path: Path, replaced: bool) -> None:
+    @pytest.mark.parametrize("at_the_end", [False, True])
+    def test_is_told_and_not_passed_over(self, path: Path, tmp_path: Path, replaced: bool, at_the_end: bool) -> None:
         filled(tmp_path / "other" / "runs.db")
         store = SqliteCheckpoints(path=path)
         store.begin("r1", "etl", {})
         shutil.rmtree(path.parent)
         if replaced:
             shutil.copytree(tmp_path / "other", path.parent)
+
+        def append() -> None:
+            for n in itertools.count():  # for a moment that is not looked at
+                store.append("r1", [record(n)])
+
+        def finish() -> None:
+            store.finish("r1", "succeeded", records=[record(1)])
+
         with pytest.raises(StorageError) as caught:
-            store.append("r1", [record(1)])
+            (finish if at_the_end else append)()
         assert "removed or replaced" in str(caught.value)
         assert [run.run_id for run in store.runs()] == (["r0"] if replaced else [])
         store.begin("r2", "etl", {})

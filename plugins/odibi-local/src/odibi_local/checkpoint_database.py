@@ -45,8 +45,7 @@ _TABLES = """
 CREATE TABLE pipelines (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    token INTEGER NOT NULL DEFAULT 0,
-    revision INTEGER NOT NULL DEFAULT 0
+    token INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE tokens (newest INTEGER NOT NULL);
 INSERT INTO tokens VALUES (0);
@@ -75,7 +74,7 @@ little more, and is more to read after a crash."""
 _LOG = (_CHECKPOINT + 20) * (4096 + 24)
 """Bytes to which the log is lengthened: what it holds at a checkpoint, and the transaction that comes over it."""
 
-_FIRST_LOG = 1 << 16
+_STEPS = (_LOG // 16, _LOG // 4, _LOG)
 _LONGEST_LOG = 1 << 22
 """Bytes to which the log is cut back after a transaction that made it longer."""
 
@@ -84,6 +83,9 @@ _POLLING = 0.02
 come down to ten times a second, and hardly ever find a database free that others write to one after the other."""
 
 _FORK_WAIT = 30.0
+_LOOK = 0.05
+"""Seconds for which the file is taken to be where it was: what is lost with it was lost before."""
+
 _FATAL = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, None}
 """What a connection may not be trusted after."""
 
@@ -94,6 +96,7 @@ class _Change(Generic[T]):
 
     work: Callable[[sqlite3.Cursor], T]
     sync: bool
+    look: bool
     done: bool = False
     result: Any = None
     error: BaseException | None = None
@@ -122,24 +125,27 @@ class CheckpointDatabase:
         self._waiting: list[_Change[Any]] = []
         self._connection: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
+        self._connections = 0
         self._identity: tuple[int, int] | None = None
+        self._looked = 0.0
         self._syncs: bool | None = None
         self._log = 0
         self._closed = False
         _OPEN.add(self)
 
-    def change(self, work: Callable[[sqlite3.Cursor], T], *, sync: bool = True) -> T:
+    def change(self, work: Callable[[sqlite3.Cursor], T], *, sync: bool = True, look: bool = False) -> T:
         """Do ``work`` in a transaction, perhaps one with others' work, and return what it returns.
 
         Args:
             work: may be called again after a transaction that came to nothing.
             sync: on disk when this returns; otherwise when the next change that syncs returns.
+            look: whether the file is still in its place; otherwise that is looked at now and then.
 
         Raises:
             StorageError: nothing has changed.
             Exception: what ``work`` raised; nothing has changed.
         """
-        change = _Change(work, sync and self._durable)
+        change = _Change(work, sync and self._durable, look)
         try:
             with self._queue:
                 self._waiting.append(change)
@@ -199,9 +205,9 @@ class CheckpointDatabase:
             time.sleep(random.uniform(0, _POLLING / 10))  # noqa: S311 - so that no two keep in step
 
     @property
-    def identity(self) -> tuple[int, int] | None:
-        """Of the file that is open: device and inode."""
-        return self._identity
+    def connections(self) -> int:
+        """How many there have been, with the one that is open now."""
+        return self._connections
 
     # --- transactions -----------------------------------------------------------------------------------------------
 
@@ -217,8 +223,10 @@ class CheckpointDatabase:
             self._waiting = [change for change in self._waiting if not change.done]
 
     def _make_in_groups(self, changes: Sequence[_Change[Any]]) -> None:
+        sync = True in [change.sync for change in changes]
+        look = True in [change.look for change in changes]
         try:
-            cursor = self._patiently(lambda: self._begin(any(change.sync for change in changes)))
+            cursor = self._patiently(lambda: self._begin(sync, look))
         except (sqlite3.Error, OdibiError, ValueError) as error:
             if isinstance(error, sqlite3.Error):
                 self._recover(error)
@@ -231,14 +239,14 @@ class CheckpointDatabase:
         # One of them failed, and took the others with it: now each for itself.
         for change in changes:
             try:
-                cursor = self._patiently(lambda sync=change.sync: self._begin(sync))  # type: ignore[misc]
+                cursor = self._patiently(lambda change=change: self._begin(change.sync, change.look))  # type: ignore[misc]
             except (sqlite3.Error, OdibiError, ValueError) as error:
                 change.fail(_told(error, self.path))
             else:
                 self._make(cursor, [change])
 
-    def _begin(self, sync: bool) -> sqlite3.Cursor:
-        if self._has_moved():
+    def _begin(self, sync: bool, look: bool) -> sqlite3.Cursor:
+        if (look or time.monotonic() - self._looked > _LOOK) and self._has_moved():
             self._disconnect()
             raise StorageError(
                 "the database was removed or replaced while it was in use",
@@ -290,12 +298,12 @@ class CheckpointDatabase:
             change.done = True
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
-        with suppress(sqlite3.Error):
-            if connection.in_transaction:
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
 
     def _lengthen_log(self) -> None:
-        """Make the log twice as long as it is, filled with zeros, if it has grown since.
+        """Make the log longer by a step, filled with zeros, if it has grown since.
 
         SQLite reads a log up to the first frame that is none of its own, and zeros are none. Nobody else changes the
         log's length meanwhile, as this is done by whoever has the right to write.
@@ -306,14 +314,15 @@ class CheckpointDatabase:
             if not size or size == self._log:
                 return
             self._log = size
-            if size < _LOG:
-                longer = min(max(2 * size, _FIRST_LOG), _LOG)
-                handle = os.open(log, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    os.pwrite(handle, bytes(longer - size), size)
-                    self._log = os.fstat(handle).st_size
-                finally:
-                    os.close(handle)
+            if size >= _LOG:
+                return
+            longer = next(step for step in _STEPS if step > size)
+            handle = os.open(log, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.pwrite(handle, bytes(longer - size), size)
+                self._log = os.fstat(handle).st_size
+            finally:
+                os.close(handle)
 
     # --- the connection ---------------------------------------------------------------------------------------------
 
@@ -329,6 +338,7 @@ class CheckpointDatabase:
             status = os.stat(self.path)  # noqa: PTH116
         except OSError:
             return True
+        self._looked = time.monotonic()
         return (status.st_dev, status.st_ino) != self._identity
 
     def _connect(self) -> sqlite3.Cursor:
@@ -352,6 +362,8 @@ class CheckpointDatabase:
             connection.close()
             raise
         self._identity = (status.st_dev, status.st_ino)
+        self._looked = time.monotonic()
+        self._connections += 1
         self._syncs, self._log = None, 0
         self._connection, self._cursor = connection, connection.cursor()
         return self._cursor

@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 import attrs
@@ -48,6 +49,10 @@ _REMOVED = 20
 _NUMBER = 32
 """Bits of a place in the journal that count within one run."""
 
+_LOOK = 0.05
+"""Seconds after which it is looked again whether a lock's file is in its place. If it is not, and somebody else has the
+pipeline, the database says so at once."""
+
 _NOTHING: list[Any] = []
 _AFTER_ALL = b""
 """In SQLite any blob is greater than every text."""
@@ -79,7 +84,7 @@ class _Run:
     process: str | None
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class SqliteLock:
     """The right to run one pipeline; see :class:`odibi.contracts.RunLock`.
 
@@ -99,6 +104,26 @@ class SqliteLock:
     def release(self) -> None:
         """Give it back."""
         self._file.release()
+
+
+@attrs.frozen
+class _Begun:
+    """A run that was begun here.
+
+    Attributes:
+        number, pipeline: of its row, and of that of its pipeline.
+        lock: under which it was begun.
+    """
+
+    number: int
+    pipeline: int
+    lock: RunLock | None
+
+    def may_write(self) -> bool:
+        """Whether its lock is held; that nobody has a newer one is for the database to say, in the transaction."""
+        if isinstance(self.lock, SqliteLock):
+            return self.lock._file.is_in_place(_LOOK)
+        return self.lock is None or self.lock.held()
 
 
 @attrs.define(eq=False)
@@ -123,8 +148,9 @@ class SqliteCheckpoints:
     timeout: float = option(10.0, help="Seconds to wait while other processes write.", validator=attrs.validators.ge(0))
 
     _store: CheckpointDatabase = attrs.field(init=False, repr=False)
-    _begun: dict[str, RunLock] = attrs.field(init=False, factory=dict, repr=False)
+    _begun: dict[str, _Begun] = attrs.field(init=False, factory=dict, repr=False)
     _results: dict[str, tuple[Any, Mapping[str, Any]]] = attrs.field(init=False, factory=dict, repr=False)
+    _changes: int = attrs.field(init=False, default=0, repr=False)
     _locks: WeakSet[SqliteLock] = attrs.field(init=False, factory=WeakSet, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -162,7 +188,9 @@ class SqliteCheckpoints:
         """
         cursor.execute("UPDATE tokens SET newest = newest + 1")
         (token,) = cursor.execute("SELECT newest FROM tokens").fetchone()
-        number = _pipeline(cursor, pipeline, make=True)
+        number = _pipeline(cursor, pipeline)
+        if number is None:
+            number = _new_pipeline(cursor, pipeline)
         cursor.execute("UPDATE pipelines SET token = ? WHERE id = ?", (token, number))
         self._note_the_dead(cursor, number)
         return int(token)
@@ -205,7 +233,7 @@ class SqliteCheckpoints:
         text = to_json(detail, "the run's detail")
         process = None if lock is not None else to_json(attrs.asdict(this_process()), "the process")
 
-        def work(cursor: sqlite3.Cursor) -> None:
+        def work(cursor: sqlite3.Cursor) -> _Begun:
             number = _pipeline(cursor, pipeline)
             if lock is not None:
                 newest = cursor.execute("SELECT token FROM pipelines WHERE id = ?", (number,)).fetchone()
@@ -214,7 +242,7 @@ class SqliteCheckpoints:
             if cursor.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone():
                 raise Conflict("there is such a run already", where=_where(run_id), remedy="Give the run another id.")
             if number is None:
-                number = _pipeline(cursor, pipeline, make=True)
+                number = _new_pipeline(cursor, pipeline)
             if lock is None:
                 self._note_the_dead(cursor, number)
             cursor.execute(
@@ -222,10 +250,9 @@ class SqliteCheckpoints:
                 " VALUES (?, ?, 'running', ?, ?, ?, ?)",
                 (run_id, number, time.time(), None if lock is None else lock.token, process, text),
             )
+            return _Begun(cast("int", cursor.lastrowid), number, lock)
 
-        self._store.change(work, sync=sync)
-        if lock is not None:
-            self._begun[run_id] = lock
+        self._begun[run_id] = self._store.change(work, sync=sync)
 
     def append(self, run_id: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Add records to the journal, durably and all or none.
@@ -237,9 +264,12 @@ class SqliteCheckpoints:
             Conflict: it has ended, or its lock was lost.
             TypeError, ValueError: a record is not JSON.
         """
-        add = _adding(run_id, records)
+        add = self._adding(run_id, records)
 
         def work(cursor: sqlite3.Cursor) -> None:
+            begun = self._begun.get(run_id)
+            if begun is not None and records and begun.may_write() and add(cursor, begun.number, begun.pipeline):
+                return
             number, pipeline = self._writable(cursor, run_id)
             add(cursor, number, pipeline)
             if not records:  # there must be something to sync
@@ -263,7 +293,7 @@ class SqliteCheckpoints:
             ValueError: a run cannot end in that state.
             TypeError, ValueError: an offset or a record is not JSON.
         """
-        add = _adding(run_id, records)
+        add = self._adding(run_id, records)
         if state not in ENDS:
             raise ValueError(f"{state!r} is not a state in which a run can end; those are {', '.join(ENDS)}")
         moved = [(stream, to_json(value, f"the offset of {stream!r}")) for stream, value in (offsets or {}).items()]
@@ -281,8 +311,39 @@ class SqliteCheckpoints:
                 moved,
             )
 
-        self._store.change(work)
+        self._store.change(work, look=True)
         self._begun.pop(run_id, None)
+
+    def _adding(self, run_id: str, records: Sequence[Mapping[str, Any]]) -> Callable[[sqlite3.Cursor, int, int], bool]:
+        """What adds records to the journal of a run, given the numbers of the run and of its pipeline.
+
+        It returns false, and has added nothing, if there is no such run that goes on under the newest lock.
+        """
+        own_id = _own_id(run_id)
+        texts: list[str] = []
+        results: list[tuple[str, str]] = []
+        for at, record in enumerate(records):
+            if type(record) is not dict and not isinstance(record, Mapping):
+                raise TypeError(f"records[{at}] is of type {type(record).__name__}, not a mapping")
+            text = to_json(record, f"records[{at}]")
+            texts.append(text)
+            node = record.get("node")
+            if node is not None and record.get("fingerprint") is not None:
+                _check_text(node, f"records[{at}]['node']")
+                results.append((node, f'{text[:-1]},"run_id":{own_id}}}'))
+
+        def add(cursor: sqlite3.Cursor, number: int, pipeline: int) -> bool:
+            first, last = _places(number)
+            for at in range(0, len(texts), _ROW):
+                cursor.execute(_ADD, (first, last, ",".join(texts[at : at + _ROW]), number, run_id))
+                if cursor.rowcount != 1:
+                    return False
+            for node, text in results:
+                cursor.execute(_NEWEST, (pipeline, node, text))
+            self._changes += bool(results)
+            return True
+
+        return add
 
     def _writable(self, cursor: sqlite3.Cursor, run_id: str) -> tuple[int, int]:
         """Numbers of the run and of its pipeline.
@@ -299,9 +360,9 @@ class SqliteCheckpoints:
         if row is None:
             raise _no_such_run(run_id)
         number, pipeline, state, token, newest = row
-        lock = self._begun.get(run_id)
+        begun = self._begun.get(run_id)
         unfinished = state in (_RUNNING, _INTERRUPTED)
-        if unfinished and token is not None and (token != newest or lock is None or not lock.held()):
+        if unfinished and token is not None and (token != newest or begun is None or not begun.may_write()):
             raise _lost(run_id)
         if state != _RUNNING:
             raise Conflict(f"the run has ended ({state})", where=_where(run_id), remedy="Begin another.")
@@ -390,23 +451,21 @@ class SqliteCheckpoints:
     def results(self, pipeline: str) -> Mapping[str, Mapping[str, Any]]:
         """Node to its newest record that has a ``fingerprint``, of whichever run.
 
-        They are read anew only if some of them were changed since: a run that does nothing changes none.
+        They are read anew only if there may be others: after new ones came here, and after any change by another store.
         """
         results: Mapping[str, Mapping[str, Any]]
         known, results = self._results.get(pipeline, (None, _NO_RESULTS))
 
         def work(cursor: sqlite3.Cursor) -> tuple[Any, list[str]]:
-            row = cursor.execute("SELECT id, revision FROM pipelines WHERE name = ?", (pipeline,)).fetchone()
-            if row is None:
-                return None, []
-            number, revision = row
-            now = (self._store.identity, number, revision)
+            # SQLite counts the changes that others made since the connection was opened.
+            (others,) = cursor.execute("PRAGMA data_version").fetchone()
+            now = (self._store.connections, others, self._changes)
             if now == known:
-                return now, []
-            found = cursor.execute("SELECT record FROM results WHERE pipeline = ?", (number,))
-            return now, [text for (text,) in found]
+                return now, _NOTHING
+            query = "SELECT record FROM results WHERE pipeline = (SELECT id FROM pipelines WHERE name = ?)"
+            return now, [text for (text,) in cursor.execute(query, (pipeline,))]
 
-        nothing: tuple[Any, list[str]] = (None, [])
+        nothing: tuple[Any, list[str]] = (None, _NOTHING)
         now, texts = self._store.read(work, nothing)
         if now is None or now != known:
             # Handed out more than once, so nobody may change them.
@@ -456,13 +515,13 @@ class SqliteCheckpoints:
             raise TypeError(f"nodes must be a list, such as [{nodes!r}]")
 
         def work(cursor: sqlite3.Cursor) -> None:
+            self._changes += 1
             number = _pipeline(cursor, pipeline)
             if nodes is None:
                 cursor.execute("DELETE FROM results WHERE pipeline = ?", (number,))
             else:
                 each = [(number, node) for node in nodes]
                 cursor.executemany("DELETE FROM results WHERE pipeline = ? AND node = ?", each)
-            cursor.execute(_NEXT_REVISION, (number,))
 
         self._store.change(work)
 
@@ -531,49 +590,33 @@ def _journal(cursor: sqlite3.Cursor, number: int) -> list[str]:
 
 
 _NO_RESULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-_NEXT_REVISION = "UPDATE pipelines SET revision = revision + 1 WHERE id = ?"
+
+_ADD = """
+    INSERT INTO journal (place, records)
+    SELECT coalesce((SELECT max(place) FROM journal WHERE place BETWEEN ?1 AND ?2), ?1) + 1, ?3
+    FROM runs r CROSS JOIN pipelines p ON p.id = r.pipeline
+    WHERE r.number = ?4 AND r.run_id = ?5 AND r.state = 'running' AND (r.token IS NULL OR r.token = p.token)
+"""
+_NEWEST = """
+    INSERT INTO results (pipeline, node, record) VALUES (?, ?, ?)
+    ON CONFLICT (pipeline, node) DO UPDATE SET record = excluded.record
+"""
 
 
-def _adding(run_id: str, records: Sequence[Mapping[str, Any]]) -> Callable[[sqlite3.Cursor, int, int], None]:
-    """What adds records to the journal of a run, given the numbers of the run and of its pipeline."""
-    texts = [_record_text(record, at) for at, record in enumerate(records)]
-    own_id = to_json(run_id, "the run's id")
-    results = [
-        (record["node"], f'{text[:-1]},"run_id":{own_id}}}')
-        for record, text in zip(records, texts, strict=True)
-        if record.get("fingerprint") is not None and record.get("node") is not None
-    ]
-
-    def add(cursor: sqlite3.Cursor, number: int, pipeline: int) -> None:
-        if not texts:
-            return
-        first, last = _places(number)
-        for at in range(0, len(texts), _ROW):
-            cursor.execute(
-                "INSERT INTO journal (place, records)"
-                " VALUES (coalesce((SELECT max(place) FROM journal WHERE place BETWEEN ?1 AND ?2), ?1) + 1, ?3)",
-                (first, last, ",".join(texts[at : at + _ROW])),
-            )
-        cursor.executemany(
-            "INSERT INTO results (pipeline, node, record) VALUES (?, ?, ?)"
-            " ON CONFLICT (pipeline, node) DO UPDATE SET record = excluded.record",
-            [(pipeline, node, text) for node, text in results],
-        )
-        if results:
-            cursor.execute(_NEXT_REVISION, (pipeline,))
-
-    return add
+@lru_cache(maxsize=64)
+def _own_id(run_id: str) -> str:
+    return to_json(run_id, "the run's id")
 
 
-def _pipeline(cursor: sqlite3.Cursor, name: str, *, make: bool = False) -> int | None:
-    """The number of the pipeline; ``None`` if there is none and it is not to be made."""
+def _pipeline(cursor: sqlite3.Cursor, name: str) -> int | None:
+    """The number of the pipeline, if there is one."""
     row = cursor.execute("SELECT id FROM pipelines WHERE name = ?", (name,)).fetchone()
-    if row is not None:
-        return int(row[0])
-    if not make:
-        return None
+    return None if row is None else int(row[0])
+
+
+def _new_pipeline(cursor: sqlite3.Cursor, name: str) -> int:
     cursor.execute("INSERT INTO pipelines (name) VALUES (?)", (name,))
-    return cursor.lastrowid
+    return cast("int", cursor.lastrowid)
 
 
 def _remove(cursor: sqlite3.Cursor, number: int) -> None:
@@ -598,14 +641,6 @@ def _remove_oldest(cursor: sqlite3.Cursor, pipeline: int, keep_last: int) -> int
     for number in numbers:
         _remove(cursor, number)
     return len(numbers)
-
-
-def _record_text(record: Mapping[str, Any], at: int) -> str:
-    if not isinstance(record, Mapping):
-        raise TypeError(f"records[{at}] is of type {type(record).__name__}, not a mapping")
-    if record.get("fingerprint") is not None and record.get("node") is not None:
-        _check_text(record["node"], f"records[{at}]['node']")
-    return to_json(record, f"records[{at}]")
 
 
 def _check_text(value: str, what: str) -> None:

@@ -20,7 +20,7 @@ def _default(value: Any) -> Any:
     raise TypeError
 
 
-_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=_default).encode
+_encode = json.JSONEncoder(check_circular=False, allow_nan=False, separators=(",", ":"), default=_default).encode
 
 
 def to_json(value: Any, what: str) -> str:

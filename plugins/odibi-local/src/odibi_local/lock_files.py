@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import math
 import os
 import random
 import time
@@ -50,6 +51,9 @@ class LockFile:
         self._path = path
         self._handles = [handle]  # empty once it is given back; a list, as `pop` is one step for all threads
         self._note = note
+        status = os.fstat(handle)
+        self._identity = (status.st_dev, status.st_ino)
+        self._looked = -math.inf
         _OURS.add(self)
 
     def __del__(self) -> None:
@@ -59,11 +63,27 @@ class LockFile:
     def held(self) -> bool:
         """Whether the lock is ours, the file is the one that others lock, and none of them has signed it since."""
         try:
-            handle = self._handles[0]
-            same = os.path.samestat(os.fstat(handle), os.stat(self._path, follow_symlinks=False))  # noqa: PTH116
-            return same and os.pread(handle, _NOTE, 0) == self._note
+            return self.is_in_place() and os.pread(self._handles[0], _NOTE, 0) == self._note
         except (IndexError, OSError):
             return False
+
+    def is_in_place(self, within: float = 0.0) -> bool:
+        """Whether the lock is ours, and its file the one that others lock.
+
+        Args:
+            within: if the file was found in its place so many seconds ago or less, it is not looked at again.
+        """
+        if self._handles and time.monotonic() - self._looked < within:
+            return True
+        self._looked = -math.inf
+        try:
+            status = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116
+        except OSError:
+            return False
+        if (status.st_dev, status.st_ino) != self._identity or not self._handles:
+            return False
+        self._looked = time.monotonic()
+        return True
 
     def release(self) -> None:
         """Give the lock back."""
