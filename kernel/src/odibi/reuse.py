@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-import attrs
-
 from odibi.fingerprint import changes, recorded
 from odibi.graph import critical_turns
 from odibi.plan import Action, Plan
@@ -46,15 +44,6 @@ class Earlier(Protocol):
         ...
 
 
-@attrs.define
-class _Node:
-    """What is known of one node while deciding."""
-
-    fresh: bool
-    reason: str
-    must: str = ""
-
-
 def decide(plan: Plan, prints: Sequence[Fingerprint], earlier: Earlier, *, force: Collection[int] = ()) -> Plan:
     """The plan with an action and a reason for each node.
 
@@ -69,12 +58,13 @@ def decide(plan: Plan, prints: Sequence[Fingerprint], earlier: Earlier, *, force
     """
     graph, results = plan.graph, earlier.results
     count = len(graph)
-    looked = [_look(graph.nodes[at], prints[at], results, earlier) for at in range(count)]
-    for at in force:
-        looked[at].must = "forced"
+    # For each node why it has to run if anybody cares for it; nothing if what there is of it is its result.
+    stale = [_look(node, made, results, earlier) for node, made in zip(graph.nodes, prints, strict=True)]
+    must = {at: made.timed for at, made in enumerate(prints) if made.timed}
+    must.update(dict.fromkeys(force, "forced"))
     asked = {prints[at].value for at in plan.keep}
     held = earlier.held(asked) if asked else ()
-    if len(held) < len(asked) or not all(each.fresh and not each.must for each in looked):
+    if len(held) < len(asked) or must or any(stale):
         held = earlier.held({each.value for each in prints})  # something runs, and may need any of them
 
     actions = [Action.REUSE] * count
@@ -83,23 +73,23 @@ def decide(plan: Plan, prints: Sequence[Fingerprint], earlier: Earlier, *, force
     later: dict[int, str] = {}
     needed_by: list[int] = [-1] * count
     for at in reversed(graph.order):
-        each, node = looked[at], graph.nodes[at]
+        node, old = graph.nodes[at], stale[at]
         where = ""
-        run = each.must or ("" if each.fresh or not has_effect(node) else each.reason)
+        run = must.get(at, "") or (old if old and has_effect(node) else "")
         wanted = needed_by[at] >= 0 or at in plan.keep
-        if not run and (wanted or not each.fresh):
-            where = _where(node, prints[at], results, earlier, held, fresh=each.fresh)
+        if not run and (wanted or old):
+            where = _where(node, prints[at], results, earlier, held, fresh=not old)
             if not where and (wanted or not graph.successors[at]):
-                run = each.reason if not each.fresh else _lost(graph, needed_by[at])
+                run = old or _lost(graph, needed_by[at])
         if run:
             actions[at], reasons[at] = Action.RUN, run
             for slot in graph.inputs[at]:
                 if slot < count:
                     needed_by[slot] = at
             continue
-        if each.fresh and results[node.name].get("run_id") in earlier.chain:
+        if earlier.chain and not old and results[node.name].get("run_id") in earlier.chain:
             actions[at], reasons[at] = Action.RESTORE, "the interrupted run had finished it"
-        elif not each.fresh:
+        elif old:
             reasons[at] = "the cache holds its result" if where else UNNEEDED
         if where:
             (loads if needed_by[at] >= 0 else later)[at] = where
@@ -117,15 +107,14 @@ def has_effect(node: Node) -> bool:
     return node.write is not None or node.validation is not None
 
 
-def _look(node: Node, fingerprint: Fingerprint, results: Mapping[str, Result], earlier: Earlier) -> _Node:
+def _look(node: Node, fingerprint: Fingerprint, results: Mapping[str, Result], earlier: Earlier) -> str:
+    """Why what there is of a node does not count as its result; empty if it does."""
     result = results.get(node.name)
     if result is None:
-        return _Node(False, fingerprint.volatile or "it has no earlier result", fingerprint.timed)
+        return fingerprint.volatile or "it has no earlier result"
     if result["fingerprint"] != fingerprint.whole:
-        return _Node(False, fingerprint.volatile or _changed(node, result, fingerprint), fingerprint.timed)
-    if node.write is not None and (gone := earlier.intact(node, result)):
-        return _Node(False, gone, fingerprint.timed)
-    return _Node(True, "", fingerprint.timed)
+        return fingerprint.volatile or _changed(node, result, fingerprint)
+    return earlier.intact(node, result) if node.write is not None else ""
 
 
 def _changed(node: Node, result: Result, fingerprint: Fingerprint) -> str:

@@ -233,6 +233,10 @@ class WorkQueue:
         for node, outcome in settled.items():
             self.outcomes[node] = outcome
         self._left -= len(settled)
+        if not self._left:
+            self._inputs = [()] * len(settled)
+            self._successors = self._inputs
+            return
         idle = settled.keys() | loaded.keys()
         done = settled.keys()
         self._inputs = [
