@@ -15,9 +15,10 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from threading import RLock
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from odibi.errors import ConfigError, Position, Problem
@@ -117,10 +118,23 @@ def _is_in(module: Any, folder: Path) -> bool:
     return isinstance(file, str) and Path(file).is_relative_to(folder)
 
 
+class _FromSource(SourceFileLoader):
+    """Loads a file as it is now.
+
+    Python goes by a compiled file as long as the source has its size and its time of change, in whole seconds: an edit
+    right after a run could go unseen.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The code of the file, compiled anew."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _load(path: Path, root: Path) -> ModuleType:
     digest = hashlib.sha256(f"{path.resolve()}\0{root.resolve()}".encode()).hexdigest()[:16]
     name = f"odibi_project_{digest}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
     if spec is None or spec.loader is None:
         raise ConfigError([Problem("the file cannot be loaded as a module", Position(str(path)))])
     module = importlib.util.module_from_spec(spec)
