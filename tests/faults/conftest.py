@@ -10,11 +10,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from fault_harness import FULL
 from fault_harness.processes import Fresh, Zygote
 from fault_harness.scenario import Scenario
 from fault_harness.scenarios import TWO_NODES
 from fault_harness.shim import CannotBuild, build
-from fault_harness.survival import FULL, Survivor
+from fault_harness.survival import Survivor
 
 
 @pytest.fixture(scope="session", name="library")

@@ -270,7 +270,9 @@ def test_a_program_that_forgets_to_sync_is_found_by_cutting_the_power(
 ) -> None:
     survivor = Survivor(careless(transforms), zygote, tmp_path)
     instants = [None, *(call.n for call in survivor.undisturbed().calls if call.effective)]
-    wrong = "\n".join(each for at in instants for state in STATES for each in survivor.power_cut(at, state, 1))
+    wrong = "\n".join(
+        each for at in instants for state in list(STATES)[::2] for each in survivor.power_cut(at, state, 1)
+    )
     assert bool(re.search(said, wrong)) if said else not wrong, wrong
 
 

@@ -6,9 +6,10 @@ import random
 from pathlib import Path
 
 import pytest
+from fault_harness import FULL
 from fault_harness.processes import Fresh, Zygote
 from fault_harness.scenarios import ALL, PARALLEL, TWO_NODES
-from fault_harness.survival import FULL, Survivor, failed, points_of
+from fault_harness.survival import Survivor, failed, points_of
 
 SEED = 20_240_229
 RANDOM_KILLS = 500 // len(PARALLEL) + 1 if FULL else 6

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 
 import pytest
+from fault_harness import FULL
 from fault_harness.scenarios import ALL
-from fault_harness.survival import FULL, STATES, Survivor, failed
+from fault_harness.survival import STATES, Survivor, failed
 
 SEED = 19_700_101
 INSTANTS = 3
 """Instants a scenario where not all are asked for."""
 
-RANDOM_STATES = 5
+RANDOM_STATES = 2
 """States left to chance an instant where all are asked for."""
 
 

@@ -10,4 +10,11 @@
     where a run can be killed, what must hold after that, and after the next run.
 ``powerloss``
     what may be left of the files when the power fails.
+
+With ``ODIBI_FAULTS=full`` in the environment the tests try every call of every scenario; otherwise a sample.
 """
+
+import os
+
+FULL = os.environ.get("ODIBI_FAULTS", "") == "full"
+"""Every kill point and every fault, rather than a sample."""

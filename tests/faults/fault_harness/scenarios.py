@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 
+from fault_harness import FULL
 from fault_harness.scenario import RUN, Output, Scenario
 
 _HEAD = """\
@@ -259,7 +260,7 @@ CHAIN = journalled(_CHAIN, ON_SQLITE, "a chain, journalled in SQLite")
 CHAIN_ON_STORAGE = journalled(_CHAIN, ON_STORAGE, "a chain, journalled in a storage")
 FIRST_JOURNALLED = journalled(FIRST, ON_SQLITE, "first run of all, journalled in SQLite")
 FIRST_ON_STORAGE = journalled(FIRST, ON_STORAGE, "first run of all, journalled in a storage")
-ALL = (
+EVERY = (
     CSV,
     PARQUET,
     FIRST,
@@ -274,6 +275,8 @@ ALL = (
     FIRST_JOURNALLED,
     FIRST_ON_STORAGE,
 )
+ALL = EVERY if FULL else tuple(each for each in EVERY if each not in (FIRST, APPEND_ONCE))
+"""What is tried; in a sample without those that do little that another does not do as well."""
 
 
 def on_threads(scenario: Scenario) -> Scenario:
