@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import signal
 import sqlite3
 import subprocess
@@ -345,7 +346,12 @@ class TestGroups:
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             for _ in range(150):
+                while not select.select([process.stdout], [], [], 10)[0]:
+                    # Python passes over an interrupt that comes while it clears something away.
+                    process.send_signal(signal.SIGINT)
                 assert process.stdout.readline() == "ready\n"
+                process.send_signal(signal.SIGINT)
+            while not select.select([process.stdout], [], [], 10)[0]:
                 process.send_signal(signal.SIGINT)
             said = json.loads(process.stdout.readline())
         assert process.returncode == 0

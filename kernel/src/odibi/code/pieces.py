@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import os
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -206,7 +206,7 @@ class _Maker:
         shown = f"{self._module}.{load.name}"
         value = self.name(function.__globals__, load.name)
         if value is _MISSING:
-            value = self.name(function.__builtins__, load.name)  # type: ignore[attr-defined]
+            value = self.name(cast("Any", function).__builtins__, load.name)
         for attribute in load.attributes:
             if not isinstance(value, ModuleType) or not _is_open(value):
                 break
