@@ -60,7 +60,7 @@ CREATE TABLE runs (
     process TEXT,
     detail TEXT NOT NULL
 );
-CREATE INDEX runs_of_pipeline ON runs (pipeline, run_id, state);
+CREATE INDEX runs_of_pipeline ON runs (pipeline, run_id);
 CREATE INDEX runs_in_state ON runs (pipeline, state, run_id);
 CREATE TABLE journal (place INTEGER PRIMARY KEY, records TEXT NOT NULL);
 CREATE TABLE results (pipeline INTEGER NOT NULL, node TEXT NOT NULL, record TEXT NOT NULL, UNIQUE (pipeline, node));
