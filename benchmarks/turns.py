@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter, process_time
 
 from benchmarks.figures import Samples
@@ -13,19 +14,28 @@ def in_turns(contenders: Mapping[str, Callable[[], None]], rounds: int) -> dict[
     """Run all of them as many times, in turns; the first time is not counted.
 
     Args:
-        contenders: by name; in each round in this order.
+        contenders: by name.
         rounds: how often.
     """
     found = {who: Samples() for who in contenders}
-    for count in range(rounds + 1):
-        for who, run in contenders.items():
+    for count, order in enumerate(shuffled(contenders, rounds + 1)):
+        for who in order:
             gc.collect()
-            took, cpu = timed(run)
+            took, cpu = timed(contenders[who])
             if count:
                 found[who].take({"seconds": [took], "parts": {"cpu": [cpu]}})
             else:
                 found[who].first = took
     return found
+
+
+def shuffled(names: Iterable[str], rounds: int) -> Iterator[list[str]]:
+    """The names, in another order each round and the same each time: what follows upon what must not matter."""
+    chosen = random.Random(1)
+    order = list(names)
+    for _ in range(rounds):
+        yield list(order)
+        chosen.shuffle(order)
 
 
 def timed(run: Callable[[], object]) -> tuple[float, float]:

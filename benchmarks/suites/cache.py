@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import tempfile
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,7 @@ from benchmarks.contenders import is_installed
 from benchmarks.contenders.frames import ARROW, NUMPY, STORES, Store, mixed_frame, read_every_byte
 from benchmarks.figures import Report, Samples, Table, both_ratios, number
 from benchmarks.settings import Settings, progress
-from benchmarks.turns import timed
+from benchmarks.turns import shuffled, timed
 
 OURS, FLOOR = "odibi", "Arrow file"
 PUT, GET, TOUCH = "put", "get", "get, read all"
@@ -60,9 +61,11 @@ def _compare(report: Report, megabytes: float, kind: str, rounds: int) -> Table:
             place.mkdir()
             stores[who] = make(place, kind)
         found: Found = {who: {PUT: Samples(), GET: Samples(), TOUCH: Samples()} for who in stores}
-        for at in range(rounds + 1):
-            for who, store in stores.items():
-                _round(store, f"frame-{at}", frame, found[who] if at else None)
+        for at, order in enumerate(shuffled(stores, rounds + 1)):
+            for who in order:
+                # What others have not yet written to the disk must not be this one's burden.
+                os.sync()
+                _round(stores[who], f"frame-{at}", frame, found[who] if at else None)
     for who, figures in found.items():
         table.rows.append(_row(who, figures, found))
         for what, samples in figures.items():
