@@ -7,9 +7,17 @@ on the machine that decides, "not run" must not look like "passed".
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
+
+# Before anything imports them: the suites of the kit then say what the values were.
+pytest.register_assert_rewrite("odibi.testing")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background by a shell, which lets interrupts be ignored, by all that tests start as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REQUIRE_ALL = os.environ.get("ODIBI_REQUIRE_ALL", "") not in ("", "0")
 

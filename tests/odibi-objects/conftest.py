@@ -5,8 +5,5 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
-
 # Other processes import the storages of these tests, too, so they are a module and no fixtures.
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("odibi.testing.cache", "odibi.testing.checkpoint")

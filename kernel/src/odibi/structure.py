@@ -669,8 +669,10 @@ def _take_options(
         ) from error
     problems += wrong
     for field in allowed.values():
-        if field.is_path and base_dir is not None and isinstance(values.get(field.key), str | Path):
-            values[field.key] = _resolve(values[field.key], base_dir)
+        if field.is_path and base_dir is not None:
+            value = values.get(field.key, field.default)
+            if isinstance(value, str | Path):
+                values[field.key] = _resolve(value, base_dir)
     if not problems:  # a validator may look at other options, so these must be right first
         problems = _invalid_values(cls, values, given)
     return values, problems
