@@ -366,7 +366,7 @@ def test_chunks_keep_memory_bound(lake: Any, name: str, monkeypatch: pytest.Monk
         "feather": FeatherFormat(),
     }
     format_ = formats[name]
-    count = 200_000
+    count = 600_000
 
     def frames() -> Any:
         for begin in range(0, count, 5000):
@@ -379,7 +379,8 @@ def test_chunks_keep_memory_bound(lake: Any, name: str, monkeypatch: pytest.Monk
     for chunk in lake.engine.read_chunks(lake.source(f"x.{name}", format_), 5000):
         assert chunk["id"].iloc[0] == seen
         seen += len(chunk)
-        assert pa.total_allocated_bytes() - before < 4_000_000  # all rows take 9 MB
+        # All rows take 27 MB; on a busy machine a reader runs ahead by some blocks.
+        assert pa.total_allocated_bytes() - before < 12_000_000
     assert seen == count
 
 
