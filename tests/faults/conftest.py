@@ -47,6 +47,16 @@ def _zygote(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         zygote.close()
 
 
+@pytest.fixture(scope="session", name="survivors")
+def _survivors() -> dict[str, Survivor]:
+    """Scenarios that are laid out, by name: what they do undisturbed needs to be found out but once."""
+    return {}
+
+
 @pytest.fixture(name="survivor")
-def _survivor(scenario: Scenario, zygote: Zygote, tmp_path: Path) -> Survivor:
-    return Survivor(scenario, zygote, tmp_path, thorough=FULL)
+def _survivor(
+    scenario: Scenario, zygote: Zygote, survivors: dict[str, Survivor], tmp_path_factory: pytest.TempPathFactory
+) -> Survivor:
+    if scenario.name not in survivors:
+        survivors[scenario.name] = Survivor(scenario, zygote, tmp_path_factory.mktemp("scenario"), thorough=FULL)
+    return survivors[scenario.name]

@@ -365,3 +365,39 @@ def test_a_merge_into_an_object_that_vanishes_makes_a_new_one(lake: Any) -> None
     while_opening(lake, remove)
     assert lake.write(frame(2), "a", PARQUET, "upsert", keys=("id",)).rows == 1
     assert rows(lake) == [(2, 0)]
+
+
+def created_after_the_first_look(lake: Any, *ids: int) -> None:
+    """Another writer creates the object between the look for it and the look for a folder in its place."""
+    plain = lake.storage.stat
+
+    def stat(path: str) -> Any:
+        lake.storage.stat = plain
+        try:
+            return plain(path)
+        finally:
+            lake.write(frame(*ids, version=5), "a", PARQUET)
+
+    lake.storage.stat = stat
+
+
+@pytest.mark.parametrize("mode", ["upsert", "append_once"])
+def test_a_merge_takes_an_object_that_has_just_been_created_for_no_folder(lake: Any, mode: str) -> None:
+    created_after_the_first_look(lake, 1, 2)
+    report = lake.write(frame(2, 3, version=9), "a", PARQUET, mode, keys=("id",))
+    assert rows(lake) == [(1, 5), (2, 9 if mode == "upsert" else 5), (3, 9)]
+    assert dict(report.etags) == everything(lake)
+
+
+def test_an_overwrite_takes_an_object_that_has_just_been_created_for_no_folder(lake: Any) -> None:
+    created_after_the_first_look(lake, 1, 2)
+    lake.write(frame(3, version=9), "a", PARQUET)
+    assert list(everything(lake)) == ["a"]
+    assert rows(lake) == [(3, 9)]
+
+
+def test_an_append_beside_an_object_that_has_just_been_created_is_refused(lake: Any) -> None:
+    created_after_the_first_look(lake, 1, 2)
+    with pytest.raises(DataError, match="one object"):
+        lake.write(frame(3, version=9), "a", PARQUET, "append")
+    assert rows(lake) == [(1, 5), (2, 5)]

@@ -171,6 +171,8 @@ class _Writer:
             return _There.OBJECT
         anything = False
         for stat in self._storage.list(self._path):
+            if stat.path == self._path:  # another writer has created it since
+                return _There.OBJECT
             anything = True
             if not is_hidden(stat.path[len(self._path) + 1 :]):
                 self._check_no_table()
@@ -316,7 +318,10 @@ def _merge_once(new: pa.Table, target: Target) -> WriteReport:
     try:
         seen = storage.stat(path)
     except NotFound:
-        if next(storage.list(path), None) is not None:
+        below = next(storage.list(path), None)
+        if below is not None and below.path == path:
+            raise Conflict("another writer has created the object", where=str(target)) from None
+        if below is not None:
             raise DataError(
                 f"there is a folder of parts, and mode {target.mode.value} writes to a single object",
                 where=str(target),
