@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 ALGORITHM = "xxh3-128"
 
 _BUFFER = 1 << 18
-_CHUNK = 1 << 20
-"""Bytes that are digested and then written at once: they fit into a processor's cache, so memory is read once."""
+_CHUNK = 1 << 22
+"""Bytes that are digested and then written at once, up to a multiple of them: they fit into a processor's cache, so
+memory is read once; and Linux keeps what is written in large, aligned pieces in large pages, which take half the time
+to map for the one who reads them."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -57,6 +59,7 @@ class _Sink(io.RawIOBase):
         if self.failure is not None:
             raise self.failure
         view = memoryview(data).cast("B")
+        given = len(view)
         try:
             if self._limit is not None and self.size + len(view) > self._limit:
                 raise StorageError(
@@ -65,8 +68,9 @@ class _Sink(io.RawIOBase):
                     remedy="Raise the cache's max_size, or do not cache this.",
                 )
             with mapped(self._where):
-                for start in range(0, len(view), _CHUNK):
-                    chunk = view[start : start + _CHUNK]
+                while view:
+                    chunk = view[: _CHUNK - self.size % _CHUNK]
+                    view = view[len(chunk) :]
                     self.digest.update(chunk)
                     while chunk:
                         done = os.write(self._handle, chunk)
@@ -75,7 +79,7 @@ class _Sink(io.RawIOBase):
         except StorageError as error:
             self.failure = error
             raise
-        return len(view)
+        return given
 
 
 class Draft:
