@@ -101,7 +101,8 @@ class CheckpointStore(Protocol):
     def append(self, run_id: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Add records (JSON values only) to the journal, durably and all or none.
 
-        A record that has ``node`` and ``fingerprint`` is that node's newest result, see :meth:`results`.
+        A record that has ``node`` and ``fingerprint``, neither of them null, is that node's newest result, see
+        :meth:`results`.
         """
         ...
 
@@ -117,9 +118,13 @@ class CheckpointStore(Protocol):
 
         Args:
             run_id: the run.
-            state: ``succeeded``, ``failed`` or ``cancelled``.
+            state: ``succeeded``, ``failed`` or ``cancelled``. That a run was interrupted is found out, never said.
             offsets: stream to how far it is consumed now; a JSON value.
             records: the last of the journal, as for :meth:`append`; they are there if the end is.
+
+        Raises:
+            ValueError: no run can end in ``state``.
+            Conflict: the run has ended already, or its lock was lost.
         """
         ...
 
@@ -140,7 +145,7 @@ class CheckpointStore(Protocol):
         ...
 
     def results(self, pipeline: str) -> Mapping[str, Mapping[str, Any]]:
-        """Node to its newest record that has a ``fingerprint``, of whichever run.
+        """Node to the record with a ``fingerprint`` that was appended last, whichever run is the newer one.
 
         Each record has one more key, ``run_id``. Not to be changed: the same may be handed out again. :meth:`prune`
         and :meth:`remove` leave these alone.
@@ -154,7 +159,8 @@ class CheckpointStore(Protocol):
     def prune(self, keep_last: int, pipeline: str | None = None) -> int:
         """Remove all but the newest ``keep_last`` finished runs of each pipeline; returns how many.
 
-        Runs that go on, and the newest run if it was interrupted, are never removed.
+        A run that was interrupted counts among the finished ones, save that the newest run of a pipeline, if it was
+        interrupted, is kept beside those: it can be resumed. Runs that go on are never removed.
         """
         ...
 

@@ -20,10 +20,6 @@ must not; a place is a folder that exists and is empty, which a store on a serve
 store whose options are not plain values, or that needs a server started, overrides :meth:`CheckpointSuite.make_store`
 and :meth:`CheckpointSuite.process_code` instead.
 
-What the suite adds to the contract's words, where they leave room: a run that was interrupted counts among the
-finished ones for ``prune``, save that the newest run of a pipeline, if it was interrupted, is kept beside those; the
-newest record of a node is the one that was appended last, whichever run is the newer one.
-
 Needs pytest and hypothesis: ``pip install odibi-kernel[testing]``.
 """
 
@@ -394,7 +390,7 @@ class CheckpointSuite:
 
     def test_a_run_cannot_end_in_any_state(self, store: CheckpointStore) -> None:
         store.begin("r1", "etl", {})
-        for state in ("running", "done", ""):
+        for state in ("running", "interrupted", "done", ""):
             with pytest.raises(ValueError, match="state"):
                 store.finish("r1", state)
         assert store.load("r1").state == "running"

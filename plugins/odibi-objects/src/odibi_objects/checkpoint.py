@@ -35,7 +35,7 @@ from odibi_objects.values import plain, text
 
 _log = logging.getLogger("odibi.checkpoint")
 
-ENDS = ("succeeded", "failed", "cancelled", "interrupted")
+ENDS = ("succeeded", "failed", "cancelled")
 """The states in which a run can end."""
 
 _ABANDONED = 7 * 86400.0
