@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from odibi.contracts.storage import ABSENT, FolderStorage, Match
-from odibi.errors import Conflict, InvalidPath, NotFound, Transient
+from odibi.errors import Conflict, InvalidPath, NotFound, StorageError, Transient
 from odibi_local import listing, staging
 from odibi_local.drafts import publishing
 from odibi_local.storage import LocalStorage
@@ -508,3 +508,10 @@ def test_any_folder_after_any_other(tmp_path: Path, versions: list[list[str]], d
         assert storage.replace_folder(f"x/{STAGE}", "x/d")
         assert content(storage) == {f"x/d/{name}": str(at) for name in names}
         assert os.listdir(tmp_path / "law" / "x") == ["d"]
+
+
+def test_a_stage_in_which_no_folder_can_be_made_is_not_left_behind(tmp_path: Path) -> None:
+    storage = LocalStorage(base_path=tmp_path)
+    with pytest.raises(StorageError):
+        storage.write(f"{STAGE}/{'x' * 300}/part", b"")
+    assert list(tmp_path.iterdir()) == []

@@ -40,6 +40,7 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
 """What a file system without locks says."""
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 _FOLDER_THERE = {errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
@@ -258,13 +259,17 @@ def remove(root: str, path: str, *, durable: bool) -> None:
 
 
 def remove_empty_above(root: str, path: str) -> None:
-    """Remove the folders above ``path``, up to the base, as far as they are empty."""
+    """Remove the folders above ``path``, up to the base, as far as they are there and empty."""
     above = path.rpartition("/")[0]
-    with suppress(OSError, InvalidPath):  # not empty, most of the time
-        while above:
+    while above:
+        try:
             with place_of(root, above, follow=False) as place:
                 os.rmdir(place.name, dir_fd=place.folder)
-            above = above.rpartition("/")[0]
+        except (OSError, InvalidPath) as error:
+            if getattr(error, "errno", None) in _NOT_EMPTY:
+                return
+            # What could not be made is not there; what is above it may have been.
+        above = above.rpartition("/")[0]
 
 
 @contextmanager
