@@ -95,6 +95,15 @@ def odibi_observers() -> Mapping[str, str]:  # type: ignore[empty-body]
 
 
 @hookspec
+def odibi_suites() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """The conformance suites that a plugin brings for its components, by family and name.
+
+    ``{"storage.local": "odibi_local.conformance:LocalStorageSuite"}``: ``pytest --odibi-conformance`` runs them on
+    what is installed. The module may need ``odibi-kernel[testing]``; nothing else imports it.
+    """
+
+
+@hookspec
 def odibi_configure(project: Project) -> None:
     """Called once for a project, when its configuration was read and checked and before anything is built."""
 

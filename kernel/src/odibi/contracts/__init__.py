@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from odibi.contracts.cache import Cache, Cached, CacheEntry, CacheStats, Lease
+    from odibi.contracts.capability import CAPABILITIES, Capability, Level, capabilities_of
     from odibi.contracts.checkpoint import CheckpointStore, RunLock, RunRecord
     from odibi.contracts.engine import Column, Engine, FrameInfo, Session
     from odibi.contracts.executor import Executor, Outcome, State, Task, Work
@@ -48,6 +49,7 @@ _HOMES = {
     "format": ("Format", "Source", "TableFormat", "Target", "WriteMode", "WriteReport"),
     "transform": ("Transform", "TransformContext"),
     "cache": ("Cache", "Cached", "CacheEntry", "CacheStats", "Lease"),
+    "capability": ("CAPABILITIES", "Capability", "Level", "capabilities_of"),
     "checkpoint": ("CheckpointStore", "RunLock", "RunRecord"),
     "trigger": ("Batch", "Schedule", "TriggerSource"),
     "metric": ("Kind", "Measurement", "MetricSink"),
@@ -60,12 +62,14 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "ABSENT",
     "ALWAYS",
+    "CAPABILITIES",
     "FAMILIES",
     "Batch",
     "Cache",
     "CacheEntry",
     "CacheStats",
     "Cached",
+    "Capability",
     "CheckpointStore",
     "Column",
     "Engine",
@@ -75,6 +79,7 @@ __all__ = [
     "FrameInfo",
     "Kind",
     "Lease",
+    "Level",
     "Match",
     "Measurement",
     "MetricSink",
@@ -99,6 +104,7 @@ __all__ = [
     "Work",
     "WriteMode",
     "WriteReport",
+    "capabilities_of",
     "check_path",
     "option",
 ]

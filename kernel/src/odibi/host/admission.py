@@ -10,7 +10,10 @@ from inspect import getattr_static
 from odibi import API_VERSION, hookspecs
 from odibi.host.firewall import Verdict, update, words
 
-COLLECTED = {hook: family for family, hook in hookspecs.REGISTERING.items()} | {"odibi_commands": "command"}
+COLLECTED = {hook: family for family, hook in hookspecs.REGISTERING.items()} | {
+    "odibi_commands": "command",
+    "odibi_suites": "suite",
+}
 """The hooks that return ``{name: "module:attribute"}``, and the family they register."""
 
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("odibi_"))

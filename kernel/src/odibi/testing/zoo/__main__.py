@@ -1,0 +1,67 @@
+"""``python -m odibi.testing.zoo [FAMILY...]``: how many of the defects the suites refuse, a line a family."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from odibi.testing.zoo import SOUND, families, zoo_of
+from odibi.testing.zoo._trial import Trial, trial
+
+
+def main() -> int:
+    """Run it; 1 if a defect that should be seen is not, or if a sound component is refused."""
+    parser = argparse.ArgumentParser(prog="python -m odibi.testing.zoo", description=__doc__)
+    parser.add_argument("family", nargs="*", help="only these; all if none is given")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="suites at once")
+    parser.add_argument("--json", action="store_true", help="print JSON, with the test that refused each defect")
+    given = parser.parse_args()
+    names = given.family or families()
+    specimens = [f"{family}.{name}" for family in names for name in (SOUND, *zoo_of(family).defects)]
+    with ThreadPoolExecutor(given.jobs) as pool:
+        trials = dict(zip(specimens, pool.map(trial, specimens), strict=True))
+    print(json.dumps(_table(names, trials), indent=2) if given.json else _text(names, trials))
+    return 1 if any(row["survived"] or row["sound_is_refused_by"] for row in _table(names, trials)) else 0
+
+
+def _table(names: list[str], trials: dict[str, Trial]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for family in names:
+        defects = zoo_of(family).defects.values()
+        refused = {each.name: trials[f"{family}.{each.name}"] for each in defects}
+        rows.append(
+            {
+                "family": family,
+                "defects": len(refused),
+                "refused": sum(each.refused for each in refused.values()),
+                "refused_by": {name: each.by or "(it hung)" for name, each in refused.items() if each.refused},
+                "survived": [e.name for e in defects if not refused[e.name].refused and not e.argued],
+                "argued": {e.name: e.argued for e in defects if not refused[e.name].refused and e.argued},
+                "sound_is_refused_by": trials[f"{family}.{SOUND}"].by,
+            }
+        )
+    return rows
+
+
+def _text(names: list[str], trials: dict[str, Trial]) -> str:
+    lines = []
+    for row in _table(names, trials):
+        refused, defects = row["refused"], row["defects"]
+        assert isinstance(refused, int)
+        assert isinstance(defects, int)
+        lines.append(f"{row['family']:12} {refused:3} of {defects:3} refused  {refused / max(defects, 1):6.1%}")
+        survived, argued = row["survived"], row["argued"]
+        assert isinstance(survived, list)
+        assert isinstance(argued, dict)
+        lines += [f"    not seen: {name}: {zoo_of(str(row['family'])).defects[name].what}" for name in survived]
+        lines += [f"    argued:   {name}: {why}" for name, why in argued.items()]
+        if row["sound_is_refused_by"]:
+            lines.append(f"    the sound one is refused by {row['sound_is_refused_by']}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
