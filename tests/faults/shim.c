@@ -11,7 +11,8 @@
  *   SHIM_TRACE   file to append a line a counted call to, outside the roots
  *   SHIM_DATA    file to append the bytes of each write to; the trace says where they are
  *   SHIM_MODE    before | half | after    send SHIM_SIGNAL at that point of call SHIM_AT; "half" writes half the bytes
- *                once | from              refuse call SHIM_AT alone, or each from there on, with SHIM_ERRNO
+ *                once | from              refuse the first call that SHIM_ON names from SHIM_AT on, or all, with
+ *                                         SHIM_ERRNO
  *                short                    from SHIM_AT on, write about a third of what is asked
  *                interrupt                from SHIM_AT on, refuse every other write with EINTR
  *   SHIM_AT      number of a call, from 1 (the default)
@@ -48,7 +49,7 @@ static const char *const mode_names[] = {"count", "before", "half", "after", "on
 static char roots[4096], refused[512];
 static int trace = -1, data = -1, error, signal_number;
 static enum mode mode;
-static long at, count, data_size, clock_at;
+static long at, count, data_size, clock_at, refusals;
 static double clock_offset;
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
@@ -100,7 +101,7 @@ __attribute__((visibility("default"))) void shim_restart(void)
     signal_number = number_of("SHIM_SIGNAL", SIGKILL);
     clock_offset = clock ? strtod(clock, NULL) : 0;
     clock_at = number_of("SHIM_CLOCK_AT", 0);
-    count = data_size = 0;
+    count = data_size = refusals = 0;
     trace = log_file("SHIM_TRACE");
     data = log_file("SHIM_DATA");
 }
@@ -362,7 +363,8 @@ static long faulty(struct call *call, long number, long a, long b, long c, long 
 {
     static long attempts;
     int here = count == at, since = count >= at;
-    if (((mode == ONCE && here) || (mode == FROM && since)) && listed(call->op)) {
+    if (((mode == ONCE && since && !refusals) || (mode == FROM && since)) && listed(call->op)) {
+        refusals++;
         errno = error;
         return -1;
     }

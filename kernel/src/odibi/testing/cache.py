@@ -1,44 +1,26 @@
 """The conformance suite for caches: every sentence of :class:`odibi.contracts.Cache`, as tests.
 
-A plugin that offers a cache runs it on its own, in two steps. First, say how to get at an empty place for content::
+A plugin that offers a cache derives from it, and says how to get at an empty place, and at what is stored there::
 
-    from odibi.testing.cache import CacheStore, CacheSuite, Clock
+    from odibi.testing.cache import CacheSuite
 
 
-    class MyStore(CacheStore):
-        def __init__(self, folder):
-            self.clock = Clock()
-            self.folder = folder
+    class MyCacheSuite(CacheSuite):
+        component = MyCache
 
-        def open(self):
-            return MyCache(self.folder, clock=self.clock)
+        def options(self, place):
+            return {"path": str(place)}
 
-        def open_bounded(self, max_bytes):
-            return MyCache(self.folder, clock=self.clock, max_size=max_bytes)
-
-        def process_code(self):
-            return f"from my_package import MyCache; cache = MyCache({str(self.folder)!r})"
-
-        def corrupt(self, key, damage):
-            file = self.folder / key
+        def corrupt(self, place, key, damage):
+            file = place / key
             file.write_bytes(damage(file.read_bytes()))
 
-        def close(self):
-            shutil.rmtree(self.folder)
+        def set_clock(self, cache, clock):
+            cache.clock = clock
 
-Second, inherit the tests::
-
-    class TestMyCache(CacheSuite):
-        def new_store(self):
-            return MyStore(Path(tempfile.mkdtemp()))
-
-Tests that need a clock to turn, a bound, or other processes skip themselves where the store has none; for the last,
-say in ``process_code`` how another process opens the place. The suite closes all caches that it had opened. What
-depends on what a cache is made of (a disk that is full, a server that goes away) is the plugin's own to test.
-
-For failures that show the values compared, put this into ``conftest.py``, before the first import of this module::
-
-    pytest.register_assert_rewrite("odibi.testing.cache")
+Without :meth:`CacheSuite.set_clock` the tests that turn the clock skip themselves. A cache whose options are not plain
+values (one that is given a storage) overrides ``make``, ``make_bounded`` and ``process_code``, too. What depends on
+what a cache is made of (a disk that is full, a server that goes away) is the plugin's own to test.
 
 Needs pytest and hypothesis: ``pip install odibi-kernel[testing]``.
 """
@@ -47,14 +29,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, cast
 
 import attrs
 import hypothesis.strategies as st
@@ -67,24 +52,28 @@ from odibi.errors import Conflict, StorageError
 from odibi.testing.cache_histories import histories
 from odibi.testing.cache_store import (
     PATIENCE,
-    CacheStore,
     Clock,
     Opened,
     Stopped,
     Warnings,
     content,
     flip,
+    in_threads,
     keys_of,
-    together,
     writing,
 )
+from odibi.testing.component import ComponentSuite, needs
 
-__all__ = ["CacheStore", "CacheSuite", "Clock"]
+__all__ = ["CacheSuite", "Clock"]
 
 BAD_KEYS = ["", "A", "é", "a.b", "a/b", "../a", "a\\b", "a b", "a\n", "\x00", "%61", "a" * 129, "a,b", "*", "ａ"]
 KEYS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=128)
 
-_LAWS = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.differing_executors])
+_LAWS = settings(
+    deadline=None,
+    max_examples=15,
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.function_scoped_fixture],
+)
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "first byte": flip(0),
@@ -170,36 +159,59 @@ cache.put("new" if lease else "", writer, lease=lease)
 """
 
 
-class CacheSuite:
-    """Inherit it, and say in :meth:`new_store` what is tested; see the module's documentation."""
+class CacheSuite(ComponentSuite):
+    """What holds for every cache; see the module's documentation."""
+
+    family = "cache"
 
     sizes: ClassVar[tuple[int, ...]] = (0, 1, 1_000, (1 << 20) - 1, 1 << 20, 5_000_001)
     """Of the content that is put, in bytes: give the ones at which your cache does something else."""
 
-    def new_store(self) -> CacheStore:
-        """A new, empty place."""
+    listed: ClassVar[int] = 400
+    """Entries of which a listing must bring all: give more than your cache asks for at once."""
+
+    # --- what a subclass says ---------------------------------------------------------------------------------------
+
+    def make_bounded(self, place: Path, max_bytes: int) -> Cache:
+        """A cache for ``place`` that keeps itself below ``max_bytes``: by its option ``max_size``, if nothing is said."""
+        return cast("Cache", self.component(**self.options(place), max_size=max_bytes))
+
+    def set_clock(self, cache: Any, clock: Clock) -> None:
+        """Make a cache that nobody has used take the time, in seconds since the epoch, from ``clock()``."""
+
+    def corrupt(self, place: Path, key: str, damage: Callable[[bytes], bytes]) -> None:
+        """Replace the stored bytes of ``key``'s content by what ``damage`` makes of them, behind the caches' backs."""
         raise NotImplementedError
 
+    def process_code(self, place: Path) -> str:
+        """Python statements with which another process has a cache on ``place`` in its variable ``cache``."""
+        options = json.dumps(dict(self.options(place)))
+        home, name = self.component.__module__, self.component.__qualname__
+        return f"import json, {home}\ncache = {home}.{name}(**json.loads({options!r}))"
+
+    # --- what the tests use -----------------------------------------------------------------------------------------
+
     @contextmanager
-    def opened(self) -> Iterator[Opened]:
-        """A new place for the time of the ``with`` block."""
-        store = Opened(self.new_store())
+    def opened(self, folder: Path) -> Iterator[Opened]:
+        """A new place in ``folder`` for the time of the ``with`` block."""
+        store = self.open_place(folder)
         try:
             yield store
         finally:
             store.close()
 
+    def open_place(self, folder: Path) -> Opened:
+        """A new place in ``folder``."""
+        turns = type(self).set_clock is not CacheSuite.set_clock
+        return Opened(self, Path(tempfile.mkdtemp(dir=folder)), Clock() if turns else None)
+
     @pytest.fixture
-    def store(self) -> Iterator[Opened]:
+    def store(self, place: Path) -> Iterator[Opened]:
         """A new place."""
-        with self.opened() as store:
+        with self.opened(place) as store:
             yield store
 
     # --- what is put comes back -------------------------------------------------------------------------------------
-
-    def test_it_is_a_cache(self, store: Opened) -> None:
-        """It has every method of the contract."""
-        assert isinstance(store.open(), Cache)
 
     def test_what_is_put_comes_back(self, store: Opened) -> None:
         """Of any size, as a read-only view of bytes, with its label."""
@@ -233,9 +245,9 @@ class CacheSuite:
         pieces=st.lists(st.tuples(st.binary(max_size=50), st.sampled_from([bytes, bytearray, memoryview])), max_size=8)
     )
     @_LAWS
-    def test_content_may_come_in_pieces(self, pieces: list[tuple[bytes, Any]]) -> None:
+    def test_content_may_come_in_pieces(self, place: Path, pieces: list[tuple[bytes, Any]]) -> None:
         """Whatever their sizes and kinds."""
-        with self.opened() as store:
+        with self.opened(place) as store:
             cache = store.open()
 
             def writer(file: BinaryIO) -> None:
@@ -312,9 +324,9 @@ class CacheSuite:
 
     @given(label=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
     @_LAWS
-    def test_a_label_is_any_text(self, label: str) -> None:
+    def test_a_label_is_any_text(self, place: Path, label: str) -> None:
         """Or empty, when none is given."""
-        with self.opened() as store:
+        with self.opened(place) as store:
             cache = store.open()
             assert cache.put("key", writing(b"x"), label=label).label == label
             found = cache.get("key")
@@ -354,21 +366,16 @@ class CacheSuite:
         assert list(other.entries()) == []
 
     def test_what_is_there_outlives_who_put_it(self, store: Opened) -> None:
-        """A cache that is opened later has it."""
+        """A cache that is opened later has it, and one that was open already; closing twice harms neither."""
         cache = store.open()
+        other = store.open()
         cache.put("key", writing(b"content"), label="x")
         cache.close()
-        found = store.open().get("key")
-        assert found is not None
-        assert (bytes(found.data), found.label) == (b"content", "x")
-
-    def test_it_may_be_closed_twice(self, store: Opened) -> None:
-        """And what another one has stays."""
-        one, other = store.open(), store.open()
-        one.put("key", writing(b"content"))
-        one.close()
-        one.close()
-        assert content(other, "key") == b"content"
+        cache.close()
+        for user in (other, store.open()):
+            found = user.get("key")
+            assert found is not None
+            assert (bytes(found.data), found.label) == (b"content", "x")
 
     # --- whole or not at all ----------------------------------------------------------------------------------------
 
@@ -485,9 +492,9 @@ class CacheSuite:
 
     @given(keys=st.sets(KEYS, min_size=1, max_size=12))
     @_LAWS
-    def test_keys_are_compared_whole(self, keys: set[str]) -> None:
+    def test_keys_are_compared_whole(self, place: Path, keys: set[str]) -> None:
         """None stands for another, whatever their characters would mean elsewhere."""
-        with self.opened() as store:
+        with self.opened(place) as store:
             cache = store.open()
             for key in keys:
                 cache.put(key, writing(key.encode()))
@@ -539,18 +546,19 @@ class CacheSuite:
     def test_entries_come_by_key(self, store: Opened) -> None:
         """All of them, one after the other, whatever happens meanwhile."""
         cache = store.open()
-        keys = [f"{number * 7919 % 1200:04}" for number in range(1200)]
+        count = self.listed
+        keys = [f"{number * 7919 % count:06}" for number in range(count)]
         for key in keys:
             cache.put(key, writing(b"x"))
         assert keys_of(cache) == sorted(keys)
         listing = cache.entries()
         seen = [next(listing).key for _ in range(10)]
         assert next(iter(listing), None) is not None
-        cache.delete("1199")
-        cache.put("0500", writing(b"longer"))
+        cache.delete(max(keys))
+        cache.put(sorted(keys)[count // 2], writing(b"longer"))
         seen += [entry.key for entry in listing]
         assert len(seen) == len(set(seen))
-        assert set(sorted(keys)[:-1]) - set(seen) <= {"0010"}
+        assert set(sorted(keys)[:-1]) - set(seen) <= {"000010"}
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -659,6 +667,7 @@ class CacheSuite:
         assert listed.used == pytest.approx(entry.created + 100, abs=0.01)
         assert listed.created == entry.created
 
+    @needs("bound")
     def test_a_bound_is_kept(self, store: Opened) -> None:
         """By itself, by removing the least recently used."""
         cache = store.open_bounded(100)
@@ -673,6 +682,7 @@ class CacheSuite:
         assert keys_of(cache) == ["k00", "k18", "k19"]
         assert cache.stats().evictions == 17
 
+    @needs("bound")
     def test_replacing_within_a_bound_evicts_nothing(self, store: Opened) -> None:
         """What goes makes room for what comes."""
         cache = store.open_bounded(100)
@@ -683,6 +693,7 @@ class CacheSuite:
         assert keys_of(cache) == ["a", "b"]
         assert cache.stats().evictions == 0
 
+    @needs("bound")
     def test_what_is_larger_than_the_bound_does_not_break_it(self, store: Opened) -> None:
         """Whether it is refused or forgotten; and it never hides that what was there is gone."""
         cache = store.open_bounded(100)
@@ -714,7 +725,7 @@ class CacheSuite:
         assert (stats.entries, stats.bytes) == (1, 5)
         assert (stats.hits, stats.misses, stats.puts, stats.evictions, stats.corrupt) == (2, 2, 3, 1, 0)
 
-    def test_all_users_are_counted_together(self, store: Opened) -> None:
+    def test_all_users_are_counted_in_threads(self, store: Opened) -> None:
         """At the latest when they are closed."""
         users = [store.open() for _ in range(3)]
         for number, user in enumerate(users):
@@ -765,9 +776,9 @@ class CacheSuite:
 
     @given(data=st.binary(min_size=1, max_size=300), position=st.integers(0, 100_000), bit=st.integers(0, 7))
     @_LAWS
-    def test_a_flipped_bit_is_a_miss(self, data: bytes, position: int, bit: int) -> None:
+    def test_a_flipped_bit_is_a_miss(self, place: Path, data: bytes, position: int, bit: int) -> None:
         """Wherever it is."""
-        with self.opened() as store, Warnings() as warnings:
+        with self.opened(place) as store, Warnings() as warnings:
             cache = store.open()
             cache.put("key", writing(data))
             store.corrupt("key", flip(position, bit))
@@ -968,7 +979,7 @@ class CacheSuite:
             def take(index: int, key: str = f"k{number}") -> Lease | None:
                 return caches[index % 3].lease(key, 60.0)
 
-            leases = together(6, take)
+            leases = in_threads(6, take)
             assert len([lease for lease in leases if lease is not None]) == 1
 
     def test_each_key_is_computed_once(self, store: Opened) -> None:
@@ -996,7 +1007,7 @@ class CacheSuite:
             return results
 
         expected = [f"k{number}".encode() * 100 for number in range(12)]
-        assert together(4, work) == [expected] * 4
+        assert in_threads(4, work) == [expected] * 4
         assert sorted(computed) == sorted(f"k{number}" for number in range(12))
 
     def test_threads_get_in_nobodys_way(self, store: Opened) -> None:
@@ -1031,7 +1042,7 @@ class CacheSuite:
                 random.choice(acts)(caches[index % 2], random.choice(keys), random)
 
         with Warnings() as warnings:
-            together(4, work)
+            in_threads(4, work)
             assert list(caches[0].verify()) == []
         assert warnings.messages == []
         stats = caches[0].stats()
@@ -1039,6 +1050,7 @@ class CacheSuite:
         assert (stats.entries, stats.bytes) == (len(entries), sum(entry.size for entry in entries))
         assert stats.corrupt == 0
 
+    @needs("shared")
     def test_processes_compute_each_key_once(self, store: Opened) -> None:
         """And each reads what one of them put."""
         cache = store.open()
@@ -1050,6 +1062,7 @@ class CacheSuite:
         assert (stats.puts, stats.corrupt) == (25, 0)
         assert stats.hits == 75
 
+    @needs("shared")
     def test_processes_get_in_nobodys_way(self, store: Opened) -> None:
         """Whatever they do, for some seconds, what is read is one put's content with that put's label, whole."""
         cache = store.open()
@@ -1065,6 +1078,7 @@ class CacheSuite:
         assert stats.corrupt == 0
         assert stats.hits > 0
 
+    @needs("shared")
     def test_a_killed_writer_leaves_nothing(self, store: Opened) -> None:
         """Nothing that shows, and nothing that is in the way of the next.
 
@@ -1086,10 +1100,10 @@ class CacheSuite:
         assert content(cache, "new") == b"by another"
         assert content(cache, "there") == b"old"
 
-    def test_any_history(self) -> None:
+    def test_any_history(self, place: Path) -> None:
         """Random histories of two users beside a dict that does the same."""
-        some = settings(max_examples=60, stateful_step_count=50, deadline=None)
-        run_state_machine_as_test(histories(self.new_store), settings=some)
+        some = settings(max_examples=30, stateful_step_count=40, deadline=None)
+        run_state_machine_as_test(histories(lambda: self.open_place(place)), settings=some)
 
 
 @contextmanager
@@ -1098,7 +1112,11 @@ def _processes(count: int, store: Opened, code: str, *, said: str = "ready") -> 
     source = f"{store.process_code()}\n{code}"
     processes = [
         subprocess.Popen(  # noqa: S603 - what runs is this module's own text and the store's
-            [sys.executable, "-c", source, str(index)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", source, str(index)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         for index in range(count)
     ]

@@ -10,13 +10,13 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from odibi.errors import Conflict
-from odibi.testing.cache_store import Opened, Stopped, Warnings, flip, writing
+from odibi.testing.cache_store import Stopped, Warnings, flip, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from odibi.contracts.cache import Lease
-    from odibi.testing.cache_store import CacheStore
+    from odibi.testing.cache_store import Opened
 
 
 @attrs.define
@@ -37,11 +37,11 @@ _LABELS = st.sampled_from(["", "json", "é"])
 _TIMES = st.sampled_from([None, None, 1, 10, 100])
 
 
-def histories(new_store: Callable[[], CacheStore]) -> type[RuleBasedStateMachine]:
+def histories(open_place: Callable[[], Opened]) -> type[RuleBasedStateMachine]:
     """A hypothesis state machine that compares a cache to a model.
 
     Args:
-        new_store: makes a new, empty place.
+        open_place: makes a new, empty place.
     """
 
     class Histories(RuleBasedStateMachine):
@@ -54,7 +54,7 @@ def histories(new_store: Callable[[], CacheStore]) -> type[RuleBasedStateMachine
         @initialize()
         def begin(self) -> None:
             """Two users, and nothing there."""
-            self.store = Opened(new_store())
+            self.store = open_place()
             self.caches = [self.store.open(), self.store.open()]
             self.model: dict[str, _Known] = {}
             self.leases: dict[str, list[Lease]] = {}

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 import pytest
 
+from odibi.testing.component import together
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import BinaryIO
 
     from odibi.contracts.cache import Cache
+    from odibi.testing.cache import CacheSuite
 
 T = TypeVar("T")
 
@@ -45,89 +48,66 @@ class Clock:
         self.now += seconds
 
 
-class CacheStore:
-    """One place for content, empty when it is made, and how to get at it.
+class Opened:
+    """A place of one test, with the caches that were opened on it; :meth:`close` closes them.
 
-    Attributes:
-        clock: what its caches take the time from; ``None`` if they cannot be told.
+    Args:
+        suite: says how.
+        place: where it is.
+        clock: what the caches take the time from; ``None`` if they cannot be told.
     """
 
-    clock: Clock | None = None
-
-    def open(self) -> Cache:
-        """Another cache on the place, as another process would have; with no bound and no time to live of its own."""
-        raise NotImplementedError
-
-    def open_bounded(self, max_bytes: int) -> Cache:
-        """Another cache on the place, which keeps to ``max_bytes``; skips the test if that cannot be."""
-        pytest.skip(f"the cache cannot be bound to {max_bytes} bytes")
-
-    def corrupt(self, key: str, damage: Callable[[bytes], bytes]) -> None:
-        """Replace the stored bytes of ``key``'s content by what ``damage`` makes of them, behind the caches' backs."""
-        raise NotImplementedError
-
-    def process_code(self) -> str:
-        """Python text with which another process has a cache on the place in its variable ``cache``, on the real clock.
-
-        Skips the test if there is no such text.
-        """
-        pytest.skip("nothing says how another process opens the cache")
-
-    def close(self) -> None:
-        """Remove the place."""
-
-
-class Opened:
-    """A store with the caches it opened, all of which are closed in the end."""
-
-    def __init__(self, store: CacheStore) -> None:
-        self._store = store
+    def __init__(self, suite: CacheSuite, place: Path, clock: Clock | None) -> None:
+        self._suite, self._place, self._clock = suite, place, clock
         self._caches: list[Cache] = []
 
     @property
     def clock(self) -> Clock:
-        """The store's; skips the test if there is none."""
-        if self._store.clock is None:
-            pytest.skip("the cache's clock cannot be turned")
-        return self._store.clock
+        """What the caches take the time from; skips the test if they cannot be told."""
+        if self._clock is None:
+            pytest.skip("the suite does not set the cache's clock")
+        return self._clock
 
     @property
     def has_clock(self) -> bool:
         """Whether there is a clock to turn."""
-        return self._store.clock is not None
+        return self._clock is not None
 
     def now(self) -> float:
         """What the caches take for the time, in seconds since the epoch."""
-        return self._store.clock() if self._store.clock is not None else time.time()
+        return time.time() if self._clock is None else self._clock()
 
     def tick(self) -> None:
         """Let a little time pass, so that what comes next is used later than what came before."""
-        if self._store.clock is not None:
-            self._store.clock.advance(0.001)
+        if self._clock is not None:
+            self._clock.advance(0.001)
 
     def open(self) -> Cache:
-        """As the store's."""
-        self._caches.append(self._store.open())
-        return self._caches[-1]
+        """Another cache on the place, as another process would have."""
+        return self._begin(self._suite.make(self._place))
 
     def open_bounded(self, max_bytes: int) -> Cache:
-        """As the store's."""
-        self._caches.append(self._store.open_bounded(max_bytes))
-        return self._caches[-1]
+        """Another cache on the place, which keeps to ``max_bytes``."""
+        return self._begin(self._suite.make_bounded(self._place, max_bytes))
+
+    def _begin(self, cache: Cache) -> Cache:
+        self._caches.append(cache)
+        if self._clock is not None:
+            self._suite.set_clock(cache, self._clock)
+        return cache
 
     def process_code(self) -> str:
-        """As the store's."""
-        return self._store.process_code()
+        """As the suite's."""
+        return self._suite.process_code(self._place)
 
     def corrupt(self, key: str, damage: Callable[[bytes], bytes]) -> None:
-        """As the store's."""
-        self._store.corrupt(key, damage)
+        """As the suite's."""
+        self._suite.corrupt(self._place, key, damage)
 
     def close(self) -> None:
-        """Close the caches, and remove the place."""
+        """Close the caches."""
         for cache in self._caches:
             cache.close()
-        self._store.close()
 
 
 class Warnings(logging.Handler):
@@ -181,13 +161,11 @@ def flip(position: int, bit: int = 0) -> Callable[[bytes], bytes]:
     return damage
 
 
-def together(count: int, work: Callable[[int], T]) -> list[T]:
-    """What ``work`` returns in each of ``count`` threads, which begin at once."""
-    start = threading.Barrier(count)
-
-    def one(index: int) -> T:
-        start.wait(PATIENCE)
-        return work(index)
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
+def in_threads(count: int, work: Callable[[int], T]) -> list[T]:
+    """What ``work`` returns in each of ``count`` threads, which begin at once; raises what one of them raised."""
+    found: list[T] = []
+    for result in together(*[partial(work, index) for index in range(count)]):
+        if isinstance(result, BaseException):
+            raise result
+        found.append(result)
+    return found
