@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from odibi.testing.cache import CacheStore, CacheSuite, Clock
+from odibi.testing.cache import CacheSuite, Clock
 from odibi_local.cache import DiskCache
 
 
@@ -17,30 +17,21 @@ def swift_folder() -> Path:
     return Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
 
 
-class DiskStore(CacheStore):
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.folder = swift_folder()
+class DiskCacheSuite(CacheSuite):
+    component = DiskCache
 
-    def open(self) -> DiskCache:
-        return DiskCache.with_clock(self.clock, path=str(self.folder))
+    def options(self, place: Path) -> Mapping[str, Any]:
+        return {"path": str(place)}
 
-    def open_bounded(self, max_bytes: int) -> DiskCache:
-        return DiskCache.with_clock(self.clock, path=str(self.folder), max_size=max_bytes)
+    def set_clock(self, cache: DiskCache, clock: Clock) -> None:
+        object.__setattr__(cache, "_clock", clock)
 
-    def process_code(self) -> str:
-        return f"from odibi_local.cache import DiskCache; cache = DiskCache(path={str(self.folder)!r})"
-
-    def corrupt(self, key: str, damage: Callable[[bytes], bytes]) -> None:
-        (file,) = self.folder.glob(f"v1/??/{key}.*")
+    def corrupt(self, place: Path, key: str, damage: Callable[[bytes], bytes]) -> None:
+        (file,) = place.glob(f"v1/??/{key}.*")
         used = file.stat().st_mtime_ns
         file.write_bytes(damage(file.read_bytes()))
         os.utime(file, ns=(used, used))  # decay leaves no trace
 
-    def close(self) -> None:
-        shutil.rmtree(self.folder)
 
-
-class TestDiskCache(CacheSuite):
-    def new_store(self) -> CacheStore:
-        return DiskStore()
+class TestDiskCache(DiskCacheSuite):
+    pass

@@ -173,7 +173,7 @@ class CacheSuite(ComponentSuite):
     # --- what a subclass says ---------------------------------------------------------------------------------------
 
     def make_bounded(self, place: Path, max_bytes: int) -> Cache:
-        """A cache for ``place`` that keeps itself below ``max_bytes``: by its option ``max_size``, if nothing is said."""
+        """A cache for ``place`` that keeps itself below ``max_bytes``; by an option ``max_size`` where nothing is said."""
         return cast("Cache", self.component(**self.options(place), max_size=max_bytes))
 
     def set_clock(self, cache: Any, clock: Clock) -> None:

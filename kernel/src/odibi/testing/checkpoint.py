@@ -2,28 +2,20 @@
 
 For the author of a store, one test class is all::
 
-    # tests/test_my_store.py
-    from pathlib import Path
-
     from odibi.testing.checkpoint import CheckpointSuite
-    from my_package import MyStore
 
 
-    class TestMyStore(CheckpointSuite):
+    class MyStoreSuite(CheckpointSuite):
         component = MyStore
 
-        def options(self, place: Path) -> dict[str, object]:
+        def options(self, place):
             return {"path": str(place / "runs.db")}
 
-pytest then runs every test below on it. Two stores made for one place must share their data, and those of two places
-must not; a place is a folder that exists and is empty, which a store on a server can take for a name of its own. A
-store whose options are not plain values, or that needs a server started, overrides :meth:`CheckpointSuite.make_store`
-and :meth:`CheckpointSuite.process_code` instead.
+Two stores made for one place must share their data, and those of two places must not. A store whose options are not
+plain values (one that is given a storage) overrides ``make`` and ``process_code``, too.
 
 Needs pytest and hypothesis: ``pip install odibi-kernel[testing]``.
 """
-
-# ruff: noqa: D102 - what a test is about is in its name
 
 from __future__ import annotations
 
@@ -47,9 +39,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from odibi.contracts.checkpoint import CheckpointStore
 from odibi.errors import Conflict, NotFound
 from odibi.testing.checkpoint_histories import histories
+from odibi.testing.component import ComponentSuite, needs, together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from odibi.contracts.checkpoint import RunLock
@@ -101,24 +94,15 @@ def _kind(value: object) -> str:
     return f"{type(value).__name__} {value}" if isinstance(value, float) else type(value).__name__
 
 
-class CheckpointSuite:
-    """Tests of one checkpoint store; see the module for how to use it."""
+class CheckpointSuite(ComponentSuite):
+    """What holds for every checkpoint store; see the module for how to use it."""
 
-    component: ClassVar[type]
-    """The store's class, which can be imported by its module and name."""
+    family = "checkpoint"
 
     patience: ClassVar[float] = 30.0
     """Seconds within which the store must notice that a process is dead."""
 
     # --- what a subclass says ---------------------------------------------------------------------------------------
-
-    def options(self, place: Path) -> Mapping[str, Any]:
-        """The options of a store whose data is in ``place``: text, numbers, true, false, and lists of them."""
-        raise NotImplementedError
-
-    def make_store(self, place: Path) -> CheckpointStore:
-        """A store whose data is in ``place``; a second one there is another handle on the same data."""
-        return cast("CheckpointStore", self.component(**self.options(place)))
 
     def process_code(self, place: Path) -> str:
         """Python statements that, in another process, bind ``store`` to one more handle on the data in ``place``."""
@@ -129,23 +113,14 @@ class CheckpointSuite:
     # --- what the tests use -----------------------------------------------------------------------------------------
 
     @pytest.fixture
-    def place(self, tmp_path: Path) -> Path:
-        """Where the data of a test is."""
-        place = tmp_path / "place"
-        place.mkdir()
-        return place
-
-    @pytest.fixture
-    def store(self, place: Path) -> Iterator[CheckpointStore]:
+    def store(self, subject: CheckpointStore) -> CheckpointStore:
         """A store."""
-        store = self.make_store(place)
-        yield store
-        store.close()
+        return subject
 
     @pytest.fixture
     def other(self, place: Path) -> Iterator[CheckpointStore]:
         """Another handle on the same data."""
-        store = self.make_store(place)
+        store = self.make(place)
         yield store
         store.close()
 
@@ -184,10 +159,8 @@ class CheckpointSuite:
 
     # --- journals ---------------------------------------------------------------------------------------------------
 
-    def test_is_a_checkpoint_store(self, store: CheckpointStore) -> None:
-        assert isinstance(store, CheckpointStore)
-
     def test_a_run_from_begin_to_end(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """What is known of it is there at once, to every handle."""
         before = time.time()
         store.begin("r1", "etl", {"command": "odibi run", "plan": [1, 2]})
         begun = time.time()
@@ -207,11 +180,12 @@ class CheckpointSuite:
             assert seen.started - 1 <= seen.finished <= time.time() + 1
 
     def test_outlives_the_store(self, store: CheckpointStore, place: Path) -> None:
+        """Journal, results and offsets are there for whoever opens the place later."""
         store.begin("r1", "etl", {})
         store.append("r1", [result("a")])
         store.finish("r1", "failed", {"orders": 5})
         store.close()
-        again = self.make_store(place)
+        again = self.make(place)
         try:
             assert again.load("r1").outcomes == [result("a")]
             assert again.results("etl") == {"a": {**result("a"), "run_id": "r1"}}
@@ -220,9 +194,10 @@ class CheckpointSuite:
             again.close()
 
     def test_places_are_apart(self, store: CheckpointStore, tmp_path: Path) -> None:
+        """What is in one place does not show in another."""
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
-        another = self.make_store(elsewhere)
+        another = self.make(elsewhere)
         try:
             store.begin("r1", "etl", {})
             assert list(another.runs()) == []
@@ -233,11 +208,13 @@ class CheckpointSuite:
 
     @pytest.mark.parametrize("state", ENDS)
     def test_every_end(self, store: CheckpointStore, state: str) -> None:
+        """A run ends as whoever ended it said."""
         store.begin("r1", "etl", {})
         store.finish("r1", state)
         assert store.load("r1").state == state
 
     def test_records_keep_their_order(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """However many come with a call."""
         store.begin("r1", "etl", {})
         sizes = [1, 2, 0, 7, 100, 1, 1500, 3]
         expected: list[dict[str, Any]] = []
@@ -248,6 +225,7 @@ class CheckpointSuite:
         assert list(other.load("r1").outcomes) == expected
 
     def test_records_of_two_runs_do_not_mix(self, store: CheckpointStore) -> None:
+        """Each journal has its own run's alone."""
         for run in ("r1", "r2"):
             store.begin(run, "etl", {})
         for n in range(10):
@@ -258,6 +236,7 @@ class CheckpointSuite:
 
     @pytest.mark.parametrize("value", _VALUES, ids=lambda value: next(iter(value), "nothing") or "text")
     def test_values_come_back_as_they_were(self, store: CheckpointStore, other: CheckpointStore, value: Any) -> None:
+        """Any JSON value, wherever one is taken, in value and in type."""
         store.begin("r1", "etl", value)
         store.append("r1", [value, {"node": "a", "fingerprint": "f", "value": value}])
         store.finish("r1", "succeeded", {"orders": value})
@@ -270,6 +249,7 @@ class CheckpointSuite:
 
     @pytest.mark.parametrize("bad", [math.nan, math.inf, object(), {1, 2}, b"x", {1: 2}], ids=_kind)
     def test_what_is_not_json_is_refused_whole(self, store: CheckpointStore, bad: Any) -> None:
+        """With what came beside it; nothing has changed."""
         store.begin("r1", "etl", {})
         with pytest.raises((TypeError, ValueError)):
             store.append("r1", [result("a"), {"node": "b", "value": [bad]}])
@@ -285,6 +265,7 @@ class CheckpointSuite:
             store.load("r2")
 
     def test_what_is_handed_in_may_change_afterwards(self, store: CheckpointStore) -> None:
+        """The store keeps what it was at the time."""
         detail, record = {"n": [1]}, result("a", 1)
         store.begin("r1", "etl", detail)
         store.append("r1", [record])
@@ -294,6 +275,7 @@ class CheckpointSuite:
         assert store.results("etl")["a"]["value"] == 1
 
     def test_what_is_handed_out_is_nobody_elses(self, store: CheckpointStore) -> None:
+        """Changing it does not change the journal, nor the results."""
         store.begin("r1", "etl", {})
         store.append("r1", [result("a", [1])])
         cast("Any", store.load("r1").outcomes[0])["value"].append(2)
@@ -311,6 +293,7 @@ class CheckpointSuite:
         return spoil
 
     def test_a_run_begins_once(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """By whomever, for whichever pipeline; the first stays as it was."""
         store.begin("r1", "etl", {"first": True})
         store.append("r1", [{"n": 1}])
         for handle, pipeline in ((store, "etl"), (other, "etl"), (other, "another")):
@@ -320,6 +303,7 @@ class CheckpointSuite:
         assert (seen.detail, list(seen.outcomes)) == ({"first": True}, [{"n": 1}])
 
     def test_begin_need_not_sync(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """It is there all the same, and durable with what follows."""
         store.begin("r1", "etl", {"n": 1}, sync=False)
         assert store.load("r1").state == "running"
         store.append("r1", [result("a")])
@@ -330,6 +314,7 @@ class CheckpointSuite:
 
     @pytest.mark.parametrize("call", ["append", "append nothing", "finish", "load", "remove"])
     def test_there_is_no_such_run(self, store: CheckpointStore, call: str) -> None:
+        """Is said with its id, and ids are compared whole."""
         store.begin("r10", "etl", {})
         calls: dict[str, Callable[[], object]] = {
             "append": lambda: store.append("r1", [{"n": 1}]),
@@ -343,6 +328,7 @@ class CheckpointSuite:
         assert "r1" in str(caught.value)
 
     def test_a_finished_run_stays_as_it_is(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Nothing is appended, it does not end twice, and no offset moves late."""
         store.begin("r1", "etl", {})
         store.append("r1", [{"n": 1}])
         store.finish("r1", "failed", {"orders": 1})
@@ -356,6 +342,7 @@ class CheckpointSuite:
         assert other.results("etl") == {}
 
     def test_the_last_records_come_with_the_end(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """After those before, and as results like those."""
         store.begin("r1", "etl", {})
         store.append("r1", [result("a", 1), {"n": 1}])
         store.finish(
@@ -373,6 +360,7 @@ class CheckpointSuite:
     def test_the_last_records_come_with_the_end_or_not_at_all(
         self, store: CheckpointStore, other: CheckpointStore
     ) -> None:
+        """If one cannot be kept, the run has not ended; if the run cannot end, none is kept."""
         store.begin("r1", "etl", {})
         for records in ([result("a"), result("b", math.nan)], [result("a"), {"value": object()}]):
             with pytest.raises((TypeError, ValueError)):
@@ -389,6 +377,7 @@ class CheckpointSuite:
         assert other.offset("orders") is None
 
     def test_a_run_cannot_end_in_any_state(self, store: CheckpointStore) -> None:
+        """That it was interrupted is found out, never said."""
         store.begin("r1", "etl", {})
         for state in ("running", "interrupted", "done", ""):
             with pytest.raises(ValueError, match="state"):
@@ -398,6 +387,7 @@ class CheckpointSuite:
     # --- the newest result of each node -----------------------------------------------------------------------------
 
     def test_results_are_the_newest_of_all_runs(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Node by node, with the run it comes from."""
         store.begin("r1", "etl", {})
         store.append("r1", [result("a", 1), result("b", 1), result("c", 1), result("a", 2)])
         store.append("r1", [result("b", 2)])
@@ -411,6 +401,7 @@ class CheckpointSuite:
         }
 
     def test_the_newest_is_the_one_that_was_appended_last(self, store: CheckpointStore) -> None:
+        """Whichever run is the newer one."""
         store.begin("r1", "etl", {})
         store.begin("r2", "etl", {})
         store.append("r2", [result("a", 2)])
@@ -418,13 +409,16 @@ class CheckpointSuite:
         assert store.results("etl")["a"] == {**result("a", 1), "run_id": "r1"}
 
     def test_a_record_without_fingerprint_is_no_result(self, store: CheckpointStore) -> None:
+        """Nor is one without node; null is as good as nothing."""
         store.begin("r1", "etl", {})
         store.append("r1", [result("a", 1), {"node": "a", "state": "failed"}, {"fingerprint": "f"}, {"n": 1}])
+        store.append("r1", [{"node": "a", "fingerprint": None}, {"node": None, "fingerprint": "f"}])
         store.finish("r1", "failed")
         assert store.results("etl") == {"a": {**result("a", 1), "run_id": "r1"}}
-        assert len(store.load("r1").outcomes) == 4
+        assert len(store.load("r1").outcomes) == 6
 
     def test_results_outlive_their_runs(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Pruning and removing leave them alone."""
         for run in ("r1", "r2", "r3"):
             store.begin(run, "etl", {})
             store.append(run, [result("all", run), result(run, run)])
@@ -437,6 +431,7 @@ class CheckpointSuite:
         assert other.results("etl") == expected
 
     def test_forget_some(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """The results of these nodes and no others; the journal stays."""
         store.begin("r1", "etl", {})
         store.append("r1", [result(node) for node in ("a", "b", "ab", "%", "_")])
         store.forget("etl", ["a", "%", "never was"])
@@ -448,6 +443,7 @@ class CheckpointSuite:
         assert other.results("etl")["a"]["value"] == 2
 
     def test_forget_all(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Of this pipeline and no other."""
         for run, pipeline in (("r1", "etl"), ("r2", "other")):
             store.begin(run, pipeline, {})
             store.append(run, [result("a"), result("b")])
@@ -459,6 +455,7 @@ class CheckpointSuite:
     # --- names ------------------------------------------------------------------------------------------------------
 
     def test_names_are_compared_whole(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Of pipelines, nodes and streams, wherever they are taken, whatever their characters mean elsewhere."""
         for at, name in enumerate(NAMES):
             run = f"r{at:02}"
             store.begin(run, name, {"name": name})
@@ -480,6 +477,7 @@ class CheckpointSuite:
             assert len(list(other.runs())) == len(NAMES) - at - 1
 
     def test_each_name_has_its_own_lock(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """No two names share one."""
         locks = [store.lock(name) for name in NAMES]
         for name, lock in zip(NAMES, locks, strict=True):
             assert lock.held()
@@ -490,6 +488,7 @@ class CheckpointSuite:
 
     @pytest.mark.parametrize("run_id", NAMES)
     def test_any_run_id(self, store: CheckpointStore, other: CheckpointStore, run_id: str) -> None:
+        """Is text as well as any other."""
         store.begin(run_id, "etl", {})
         store.append(run_id, [result("a")])
         store.finish(run_id, "succeeded")
@@ -502,6 +501,7 @@ class CheckpointSuite:
     # --- offsets ----------------------------------------------------------------------------------------------------
 
     def test_offsets_move_when_the_run_ends(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Not before, and only those that the run consumed."""
         assert store.offset("orders") is None
         store.begin("r1", "etl", {})
         store.append("r1", [{"n": 1}])
@@ -516,6 +516,7 @@ class CheckpointSuite:
         assert other.offset("orders") == {"page": 8}
 
     def test_offsets_move_with_the_end_or_not_at_all(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """A run that cannot end moves none."""
         lock = store.lock("etl")
         store.begin("r1", "etl", {}, lock=lock)
         lock.release()
@@ -525,6 +526,7 @@ class CheckpointSuite:
         assert other.load("r1").state != "succeeded"
 
     def test_offsets_outlive_their_runs(self, store: CheckpointStore) -> None:
+        """Removing a run takes nothing back."""
         store.begin("r1", "etl", {})
         store.finish("r1", "succeeded", {"orders": 1})
         store.remove("r1")
@@ -533,6 +535,7 @@ class CheckpointSuite:
     # --- finding runs -----------------------------------------------------------------------------------------------
 
     def test_the_newest_comes_first(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Of one pipeline or of all, as many as wanted, without outcomes."""
         ids = [f"2024-01-{day:02}" for day in range(1, 29)]
         for at, run in enumerate(ids):
             store.begin(run, ("a", "b")[at % 2], {"at": at})
@@ -549,6 +552,7 @@ class CheckpointSuite:
         assert (first.detail, first.pipeline, first.state, list(first.outcomes)) == ({"at": 27}, "b", ENDS[0], [])
 
     def test_ids_sort_whatever_the_order_in_which_they_began(self, store: CheckpointStore) -> None:
+        """The newest run is the one whose id sorts last."""
         for run in ("b", "a2", "c", "a10", "a1"):
             store.begin(run, "etl", {})
         assert [run.run_id for run in store.runs("etl")] == ["c", "b", "a2", "a10", "a1"]
@@ -557,6 +561,7 @@ class CheckpointSuite:
         assert latest.run_id == "c"
 
     def test_many_runs_are_listed(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """All of them, once."""
         ids = [f"{at:03}" for at in range(350)]
         for at, run in enumerate(ids):
             store.begin(run, ("a", "b")[at % 2], {}, sync=False)
@@ -564,6 +569,7 @@ class CheckpointSuite:
         assert [run.run_id for run in other.runs("a")] == ids[::2][::-1]
 
     def test_runs_can_be_removed_while_they_are_listed(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Those that stay come out, in order, once."""
         for at in range(300):
             store.begin(f"{at:03}", "etl", {}, sync=False)
             store.finish(f"{at:03}", "succeeded")
@@ -575,6 +581,7 @@ class CheckpointSuite:
         assert seen == sorted(set(seen), reverse=True)
 
     def test_the_latest_in_some_state(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """The newest of those in one of the states, with its outcomes."""
         assert store.latest("etl") is None
         assert store.latest("etl", states=["succeeded"]) is None
         for run, state in (("1", "succeeded"), ("2", "failed"), ("3", "succeeded"), ("4", "cancelled"), ("5", "")):
@@ -601,6 +608,7 @@ class CheckpointSuite:
     # --- clearing away ----------------------------------------------------------------------------------------------
 
     def test_prune_keeps_the_newest(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """So many of each pipeline, or of the one that is named; says how many are gone."""
         for at in range(10):
             for pipeline in ("a", "b"):
                 store.begin(f"{at}{pipeline}", pipeline, {})
@@ -621,6 +629,7 @@ class CheckpointSuite:
         assert list(other.runs()) == []
 
     def test_prune_removes_many(self, store: CheckpointStore) -> None:
+        """In one call."""
         for at in range(250):
             store.begin(f"{at:03}", "etl", {}, sync=False)
             store.finish(f"{at:03}", "succeeded")
@@ -628,6 +637,7 @@ class CheckpointSuite:
         assert [run.run_id for run in store.runs()] == ["249", "248", "247"]
 
     def test_prune_keeps_what_goes_on(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Beside as many finished ones as it is to keep."""
         lock = store.lock("etl")
         store.begin("1", "etl", {}, lock=lock)
         store.begin("2", "other", {})
@@ -643,6 +653,7 @@ class CheckpointSuite:
         lock.release()
 
     def test_prune_keeps_the_newest_if_it_was_interrupted(self, store: CheckpointStore) -> None:
+        """It can be resumed; one that a newer run followed cannot."""
         store.begin("1", "etl", {})
         store.finish("1", "succeeded")
         self.interrupt(store, "2", "etl")
@@ -655,6 +666,7 @@ class CheckpointSuite:
         assert [run.run_id for run in store.runs()] == ["4"]
 
     def test_prune_does_not_count_backwards(self, store: CheckpointStore) -> None:
+        """And removes nothing then."""
         store.begin("1", "etl", {})
         store.finish("1", "succeeded")
         with pytest.raises(ValueError, match="keep_last"):
@@ -662,6 +674,7 @@ class CheckpointSuite:
         assert store.load("1").state == "succeeded"
 
     def test_remove(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """The run is gone with its journal, others stay, and its id is free."""
         for run in ("1", "2"):
             store.begin(run, "etl", {})
             store.append(run, [{"n": 1}])
@@ -674,6 +687,7 @@ class CheckpointSuite:
         assert list(other.load("1").outcomes) == []
 
     def test_a_run_that_goes_on_cannot_be_removed(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """By nobody, with a lock or without."""
         lock = store.lock("etl")
         store.begin("1", "etl", {}, lock=lock)
         store.begin("2", "other", {})
@@ -685,6 +699,7 @@ class CheckpointSuite:
         lock.release()
 
     def test_an_interrupted_run_can_be_removed(self, store: CheckpointStore) -> None:
+        """It does not go on."""
         self.interrupt(store, "1", "etl")
         store.remove("1")
         assert list(store.runs()) == []
@@ -699,6 +714,7 @@ class CheckpointSuite:
     # --- locks ------------------------------------------------------------------------------------------------------
 
     def test_one_holds_the_lock(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Until it gives it back; others are told who holds it, and giving back twice takes nothing away."""
         lock = store.lock("etl")
         assert lock.held()
         for handle in (store, other):
@@ -719,6 +735,7 @@ class CheckpointSuite:
         next_lock.release()
 
     def test_each_holder_has_a_greater_token(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Whichever handle took the lock."""
         tokens = []
         for handle in (store, other) * 5:
             lock = handle.lock("etl")
@@ -727,7 +744,8 @@ class CheckpointSuite:
         assert tokens == sorted(set(tokens))
 
     def test_of_many_that_want_the_lock_one_gets_it(self, place: Path) -> None:
-        stores = [self.make_store(place) for _ in range(4)]
+        """Of threads on one handle and on several."""
+        stores = [self.make(place) for _ in range(4)]
         try:
             for _ in range(5):
                 held: list[RunLock] = []
@@ -746,6 +764,7 @@ class CheckpointSuite:
                 store.close()
 
     def test_waits_for_the_lock(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Whoever waits has it when it is given back."""
         lock = store.lock("etl")
         waits = threading.Event()
 
@@ -764,6 +783,7 @@ class CheckpointSuite:
         got.release()
 
     def test_waits_no_longer_than_told(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """But as long, and the holder is not disturbed."""
         lock = store.lock("etl")
         begin = time.monotonic()
         with pytest.raises(Conflict):
@@ -773,7 +793,8 @@ class CheckpointSuite:
         lock.release()
 
     def test_who_waits_gets_the_lock_in_some_order(self, place: Path) -> None:
-        stores = [self.make_store(place) for _ in range(4)]
+        """One after the other, none twice, each with a token of its own."""
+        stores = [self.make(place) for _ in range(4)]
         inside = threading.Lock()
 
         def turn(store: CheckpointStore) -> int:
@@ -792,6 +813,7 @@ class CheckpointSuite:
                 store.close()
 
     def test_runs_of_two_pipelines_go_on_at_once(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Neither is in the other's way."""
         locks = [store.lock("a"), other.lock("b")]
         store.begin("1", "a", {}, lock=locks[0])
         other.begin("2", "b", {}, lock=locks[1])
@@ -806,6 +828,7 @@ class CheckpointSuite:
             lock.release()
 
     def test_who_gave_the_lock_back_cannot_write(self, store: CheckpointStore) -> None:
+        """What it wrote before stays."""
         lock = store.lock("etl")
         store.begin("1", "etl", {}, lock=lock)
         store.append("1", [result("a", 1)])
@@ -813,6 +836,7 @@ class CheckpointSuite:
         self.check_shut_out(store, lock)
 
     def test_who_lost_the_lock_cannot_write(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Whether or not somebody has it now, who is not disturbed."""
         lock = store.lock("etl")
         store.begin("1", "etl", {}, lock=lock)
         store.append("1", [result("a", 1)])
@@ -847,6 +871,7 @@ class CheckpointSuite:
             store.load("1b")
 
     def test_a_lock_is_for_one_pipeline(self, store: CheckpointStore) -> None:
+        """No run of another is begun under it."""
         lock = store.lock("a")
         with pytest.raises((Conflict, ValueError)):
             store.begin("1", "b", {}, lock=lock)
@@ -855,7 +880,9 @@ class CheckpointSuite:
 
     # --- other processes --------------------------------------------------------------------------------------------
 
+    @needs("shared")
     def test_keeps_other_processes_out(self, store: CheckpointStore, place: Path) -> None:
+        """They are told the process that holds it; other pipelines are free."""
         with self.holder(place, "etl") as process:
             with pytest.raises(Conflict) as caught:
                 store.lock("etl")
@@ -864,7 +891,9 @@ class CheckpointSuite:
             process.communicate("go on\n", timeout=self.patience)
         store.lock("etl", wait=self.patience).release()
 
+    @needs("shared")
     def test_a_lock_dies_with_its_holder(self, store: CheckpointStore, place: Path) -> None:
+        """Its run was interrupted, with all that was appended; the next one goes on."""
         code = "store.begin('1', 'etl', {}, lock=lock)\nstore.append('1', [{'n': 1}, {'n': 2}])"
         with self.holder(place, "etl", code) as process:
             assert store.load("1").state == "running"
@@ -887,7 +916,9 @@ class CheckpointSuite:
         lock.release()
         assert store.load("1").state == "interrupted"
 
+    @needs("shared")
     def test_tokens_grow_across_processes(self, store: CheckpointStore, place: Path) -> None:
+        """Whoever had the lock between."""
         first = store.lock("etl")
         first.release()
         with self.process(place, "print(store.lock('etl').token, flush=True)") as process:
@@ -898,7 +929,9 @@ class CheckpointSuite:
         assert first.token < token < last.token
         last.release()
 
+    @needs("shared")
     def test_a_run_without_lock_dies_with_its_process(self, store: CheckpointStore, place: Path) -> None:
+        """And goes on until then."""
         code = "store.begin('1', 'etl', {})\nstore.append('1', [{'n': 1}])"
         with self.holder(place, "something else", code) as process:
             assert store.load("1").state == "running"
@@ -907,6 +940,7 @@ class CheckpointSuite:
             self.until(lambda: store.load("1").state == "interrupted", "the run of a dead process still goes on")
         assert list(store.load("1").outcomes) == [{"n": 1}]
 
+    @needs("shared")
     @pytest.mark.parametrize("round_", range(4))
     def test_killed_while_it_appends(self, store: CheckpointStore, place: Path, round_: int) -> None:
         """Whatever was said to be durable is there, what was being written is there whole or not at all."""
@@ -963,6 +997,7 @@ for n in itertools.count():
         }
 
     def test_a_mistake_of_one_thread_is_no_others(self, store: CheckpointStore) -> None:
+        """Where calls share a sync, only the one that is wrong fails."""
         store.begin("r1", "etl", {})
 
         def work(thread: int) -> None:
@@ -977,7 +1012,9 @@ for n in itertools.count():
         assert len(store.load("r1").outcomes) == 60
         assert store.results("etl") == {}
 
+    @needs("shared")
     def test_many_processes_append(self, store: CheckpointStore, place: Path) -> None:
+        """Each to its own run; nothing is lost, nothing mixed."""
         code = """
 import sys
 store.begin(f"r{me}", f"pipeline {me}", {})
@@ -1009,8 +1046,10 @@ store.finish(f"r{me}", "succeeded", {f"stream {me}": 30})
             assert store.offset(f"stream {me}") == 30
 
     def test_many_open_a_new_store_at_once(self, place: Path) -> None:
+        """One of them makes it, and all use it."""
+
         def work(at: int) -> None:
-            store = self.make_store(place)
+            store = self.make(place)
             try:
                 store.begin(f"r{at}", "etl", {})
                 store.append(f"r{at}", [{"at": at}])
@@ -1018,7 +1057,7 @@ store.finish(f"r{me}", "succeeded", {f"stream {me}": 30})
                 store.close()
 
         _together([lambda at=at: work(at) for at in range(8)])  # type: ignore[misc]
-        store = self.make_store(place)
+        store = self.make(place)
         try:
             assert [run.run_id for run in store.runs()] == [f"r{at}" for at in range(7, -1, -1)]
             assert [list(store.load(f"r{at}").outcomes) for at in range(8)] == [[{"at": at}] for at in range(8)]
@@ -1028,6 +1067,7 @@ store.finish(f"r{me}", "succeeded", {f"stream {me}": 30})
     # --- the rest ---------------------------------------------------------------------------------------------------
 
     def test_an_empty_store(self, store: CheckpointStore) -> None:
+        """Has nothing, and says so."""
         assert list(store.runs()) == []
         assert store.latest("etl") is None
         assert store.results("etl") == {}
@@ -1037,42 +1077,40 @@ store.finish(f"r{me}", "succeeded", {f"stream {me}": 30})
         with pytest.raises(NotFound):
             store.load("1")
 
-    def test_close_twice(self, place: Path) -> None:
-        never_used = self.make_store(place)
-        never_used.close()
-        never_used.close()
-        store = self.make_store(place)
-        store.begin("r1", "etl", {})
-        store.close()
-        store.close()
-
     def test_a_closed_store_leaves_others_alone(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """Handles on the same data go on."""
         store.begin("r1", "etl", {})
         other.load("r1")
         other.close()
         store.append("r1", [{"n": 1}])
         assert list(store.load("r1").outcomes) == [{"n": 1}]
 
+    def test_a_closed_store_holds_no_lock(self, store: CheckpointStore, other: CheckpointStore) -> None:
+        """A lock dies with its holder; closing twice harms nobody."""
+        lock = store.lock("etl")
+        store.begin("1", "etl", {}, lock=lock)
+        store.close()
+        store.close()
+        other.lock("etl").release()
+        assert other.load("1").state == "interrupted"
+
     def test_histories(self, tmp_path: Path) -> None:
         """Random histories of a store beside plain dicts that do the same."""
         run_state_machine_as_test(
-            histories(self.make_store, tmp_path),
+            histories(self.make, tmp_path),
             settings=settings(
-                max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
 
 
 def _together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """What the calls return, made at the same time by a thread each."""
-    start = threading.Barrier(len(calls))
-
-    def one(call: Callable[[], Any]) -> Any:
-        start.wait()
-        return call()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(one, calls))
+    """What the calls return, made at the same time by a thread each; raises what one of them raised."""
+    results = together(*calls)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
 
 
 def _types(value: Any) -> Any:

@@ -54,11 +54,11 @@ _RECORDS = st.one_of(
 )
 
 
-def histories(make_store: Callable[[Path], CheckpointStore], folder: Path) -> type[RuleBasedStateMachine]:
+def histories(make: Callable[[Path], CheckpointStore], folder: Path) -> type[RuleBasedStateMachine]:
     """A hypothesis state machine that compares a store to a model of plain dicts.
 
     Args:
-        make_store: as :meth:`CheckpointSuite.make_store`.
+        make: as :meth:`CheckpointSuite.make`.
         folder: where the places of all histories are made.
     """
 
@@ -72,7 +72,7 @@ def histories(make_store: Callable[[Path], CheckpointStore], folder: Path) -> ty
             Histories.places += 1
             self.place = folder / f"history {Histories.places}"
             self.place.mkdir()
-            self.store, self.other = make_store(self.place), make_store(self.place)
+            self.store, self.other = make(self.place), make(self.place)
             self.runs: dict[str, _Run] = {}
             self.results: dict[str, dict[str, dict[str, Any]]] = {}
             self.offsets: dict[str, Any] = {}
@@ -232,7 +232,7 @@ def histories(make_store: Callable[[Path], CheckpointStore], folder: Path) -> ty
         @rule()
         def reopen(self) -> None:
             self.store.close()
-            self.store = make_store(self.place)
+            self.store = make(self.place)
 
         @rule(pipeline=_PIPELINES, states=st.lists(_STATES, max_size=3))
         def latest(self, pipeline: str, states: list[str]) -> None:

@@ -18,3 +18,12 @@ def odibi_caches() -> dict[str, str]:
 def odibi_checkpoints() -> dict[str, str]:
     """The checkpoint store for ``type: storage``."""
     return {"storage": "odibi_objects.checkpoint:StorageCheckpoints"}
+
+
+@hookimpl
+def odibi_suites() -> dict[str, str]:
+    """The conformance suites for both."""
+    return {
+        "cache.storage": "odibi_objects.conformance:StorageCacheSuite",
+        "checkpoint.storage": "odibi_objects.conformance:StorageCheckpointsSuite",
+    }
