@@ -464,7 +464,7 @@ class TestWait:
         while process.poll() is None:  # the first one is for the run, if it starts at once
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.5)
+                process.wait(10)
         out, _ = process.communicate()
         assert process.returncode == 130
         assert out.endswith("odibi: interrupted\n")

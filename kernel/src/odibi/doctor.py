@@ -168,7 +168,8 @@ def _project(host: Host, path: Path) -> ProjectHealth:
 
 def _trouble(host: Host, kind: str) -> str:
     try:
-        host.component("storage", kind)
+        if host.description("storage", kind) is None:
+            host.component("storage", kind)
     except OdibiError as error:
         return str(error)
     return ""

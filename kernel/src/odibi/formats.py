@@ -23,7 +23,7 @@ def format_of(host: Host, path: str, engine: str) -> str | None:
         owner, _, short = full.rpartition(".")
         if owner not in ("", engine):
             continue
-        for ending in getattr(host.component("format", full), "extensions", ()):
+        for ending in host.constant("format", full, "extensions", ()):
             if name.endswith(ending) and len(ending) > len(best[0]):
                 best = (ending, short)
     return best[1]

@@ -40,6 +40,7 @@ __all__ = [
     "refuse",
     "structure",
     "structure_options",
+    "take_options",
     "type_words",
 ]
 
@@ -434,7 +435,7 @@ class OptionField:
         type: resolved.
         default: :data:`NO_DEFAULT` if it must be given.
         help, aliases, only, secret, is_path, connection: as :func:`odibi.contracts.option.option` was told.
-        attribute: as attrs knows it.
+        attribute: as attrs knows it; ``None`` if the option is known from a manifest.
     """
 
     key: str
@@ -447,7 +448,7 @@ class OptionField:
     secret: bool
     is_path: bool
     connection: bool
-    attribute: attrs.Attribute[Any]
+    attribute: attrs.Attribute[Any] | None
 
     @property
     def required(self) -> bool:
@@ -639,11 +640,22 @@ def structure(data: Any, kind: type[T], *, converter: BaseConverter | None = Non
 # --- options of components ------------------------------------------------------------------------------------------
 
 
-def _take_options(
-    cls: type, options: Mapping[str, Any], purpose: str | None, base_dir: Path | None
-) -> tuple[dict[str, Any], list[Trouble]]:
-    fields = {field.key: field for field in option_fields(cls)}
-    wrong_way = {f.key: f for f in fields.values() if purpose and f.only and f.only != purpose}
+def take_options(
+    fields: Iterable[OptionField], options: Mapping[str, Any], purpose: str | None, base_dir: Path | None
+) -> tuple[dict[str, Any], list[Trouble], dict[str, str]]:
+    """Values by attribute key, the mistakes, and under which key each value was given; nothing of a component is run.
+
+    Args:
+        fields: the options that there are.
+        options: as given in a project.
+        purpose: refuse the options that have no meaning this way.
+        base_dir: relative values of ``is_path`` options are resolved against it.
+
+    Raises:
+        StructureHandlerNotFoundError: an option is of a type that cannot be given.
+    """
+    known = {field.key: field for field in fields}
+    wrong_way = {f.key: f for f in known.values() if purpose and f.only and f.only != purpose}
     problems: list[Trouble] = []
     wanted: dict[str, Any] = {}
     for key, value in options.items():
@@ -653,26 +665,32 @@ def _take_options(
         else:
             what = f"option {key!r} is for {'reading' if field.only == 'read' else 'writing'}; this is a {purpose}"
             problems.append(((key,), what, "Remove it."))
-    allowed = {key: field for key, field in fields.items() if key not in wrong_way}
-    try:
-        values, wrong, given = _take_fields(
-            wanted,
-            allowed,
-            lambda field: _as_built if field.connection else _converter().get_structure_hook(field.type),
-            "option",
-            {},
-        )
-    except StructureHandlerNotFoundError as error:
-        where = f"{cls.__module__}:{cls.__qualname__}"
-        raise ComponentError(
-            f"an option of type {error.type_!r} cannot be given in a project file", where=where
-        ) from error
-    problems += wrong
+    allowed = {key: field for key, field in known.items() if key not in wrong_way}
+    values, wrong, given = _take_fields(
+        wanted,
+        allowed,
+        lambda field: _as_built if field.connection else _converter().get_structure_hook(field.type),
+        "option",
+        {},
+    )
     for field in allowed.values():
         if field.is_path and base_dir is not None:
             value = values.get(field.key, field.default)
             if isinstance(value, str | Path):
                 values[field.key] = _resolve(value, base_dir)
+    return values, problems + wrong, given
+
+
+def _take_options(
+    cls: type, options: Mapping[str, Any], purpose: str | None, base_dir: Path | None
+) -> tuple[dict[str, Any], list[Trouble]]:
+    try:
+        values, problems, given = take_options(option_fields(cls), options, purpose, base_dir)
+    except StructureHandlerNotFoundError as error:
+        where = f"{cls.__module__}:{cls.__qualname__}"
+        raise ComponentError(
+            f"an option of type {error.type_!r} cannot be given in a project file", where=where
+        ) from error
     if not problems:  # a validator may look at other options, so these must be right first
         problems = _invalid_values(cls, values, given)
     return values, problems
@@ -694,7 +712,8 @@ def _invalid_values(cls: type, values: Mapping[str, Any], given: Mapping[str, st
     checked: list[OptionField] = []
     problems: list[Trouble] = []
     for field in option_fields(cls):
-        value, converter = values.get(field.key, field.default), cast(Any, field.attribute.converter)
+        attribute = cast("attrs.Attribute[Any]", field.attribute)  # of a class, so it is there
+        value, converter = values.get(field.key, field.default), cast(Any, attribute.converter)
         try:
             if isinstance(value, _FACTORY):
                 value = value.factory(shell) if value.takes_self else value.factory()
@@ -705,7 +724,7 @@ def _invalid_values(cls: type, values: Mapping[str, Any], given: Mapping[str, st
         except (ValueError, TypeError) as error:
             problems.append(((given.get(field.key, field.key),), _words(error), ""))
     for field in checked:
-        if field.attribute.validator is not None:
+        if field.attribute is not None and field.attribute.validator is not None:
             try:
                 field.attribute.validator(shell, field.attribute, getattr(shell, field.name))
             except (ValueError, TypeError) as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.contracts.secret import Secret
 from odibi.contracts.storage import check_path
+from odibi.described import described_problems, fields_of
 from odibi.errors import ComponentNotFound, InvalidPath, Problem
 from odibi.formats import format_of
 from odibi.model import Retry
@@ -76,11 +77,15 @@ class Checker:
             return False
         full = self.host.resolve(family, engine, name)
         known = self._known(options, options_at)
-        cls = self.host.component(family, full)
-        for field in option_fields(cls):
+        described = self.host.description(family, full)
+        fields = fields_of(described) if described else option_fields(self.host.component(family, full))
+        for field in fields:
             if field.connection and isinstance(options.get(field.key), str):
                 self.connection(options[field.key], (*options_at, field.key))
-        troubles = option_problems(cls, known, purpose=purpose, base_dir=self.project.root)
+        troubles = described_problems(described, known, purpose=purpose) if described else None
+        if troubles is None:
+            cls = self.host.component(family, full)
+            troubles = option_problems(cls, known, purpose=purpose, base_dir=self.project.root)
         for path, what, remedy in troubles:
             # The value of a secret is not known here, so what a validator says of it means nothing.
             if not path or not references(options.get(str(path[0]))):

@@ -18,6 +18,7 @@ import attrs
 from odibi.config.shape import PIPELINE_KEYS, PROJECT_KEYS, PROJECT_OMIT
 from odibi.config.sources import NOT_IN_ENVIRONMENT
 from odibi.contracts.secret import Secret
+from odibi.described import KEY, said_of
 from odibi.errors import OdibiError
 from odibi.model import (
     Alert,
@@ -214,10 +215,10 @@ class _Maker:
 
     def _components(self, family: str | None, *, text: bool) -> Schema:
         """``{type: NAME, ...options}``, or the name alone."""
-        known = self._classes(family) if family else {}
+        known = self._schemas(family) if family else {}
         shape: Schema = {"type": "object", "required": ["type"], "properties": {"type": {"type": "string"}}}
         if known:
-            shape = {"oneOf": [self._typed(name, cls) for name, cls in known.items()]}
+            shape = {"oneOf": [_typed(name, schema) for name, schema in known.items()]}
         return {"anyOf": [{"type": "string"}, shape]} if text else shape
 
     def _checkpoints(self) -> Schema:
@@ -229,20 +230,21 @@ class _Maker:
             each["properties"] = {**each["properties"], **own}
         return schema
 
-    def _typed(self, name: str, cls: type | None) -> Schema:
-        if cls is None:
-            return {"type": "object", "required": ["type"], "properties": {"type": {"const": name}}}
-        schema = self.of_class(cls)
-        schema["properties"] = {"type": {"const": name}, **schema["properties"]}
-        schema["required"] = ["type", *schema["required"]]
-        return schema
+    def _schemas(self, family: str, purpose: str | None = None) -> dict[str, Schema | None]:
+        """The schemas of a family's components; ``None`` for one that is broken, whose options are not known.
 
-    def _classes(self, family: str) -> dict[str, type | None]:
-        """The components of a family; ``None`` for one that is broken, whose options are not known."""
-        found: dict[str, type | None] = {}
-        for name in self.host.names(family) if self.host else ():
+        Where a plugin has a manifest, they are taken from that.
+        """
+        found: dict[str, Schema | None] = {}
+        if self.host is None:
+            return found
+        for name in self.host.names(family):
+            described = self.host.description(family, name)
+            if described is not None:
+                found[name] = _plain_schema(described.schema, purpose)
+                continue
             try:
-                found[name] = self.host.component(family, name)  # type: ignore[union-attr]
+                found[name] = self.of_class(self.host.component(family, name), purpose=purpose)
             except OdibiError:
                 found[name] = None
         return found
@@ -256,9 +258,8 @@ class _Maker:
     def _by_name(self, family: str, key: str, options: str, purpose: Literal["read", "write"] | None) -> list[Schema]:
         """For each component: if ``key`` names it, then ``options`` are its own. Engines' namesakes count together."""
         by_name: dict[str, list[Schema]] = {}
-        for full, cls in self._classes(family).items():
-            schema = _OPTIONS if cls is None else self.of_class(cls, purpose=purpose)
-            by_name.setdefault(full.rpartition(".")[2], []).append(schema)
+        for full, schema in self._schemas(family, purpose).items():
+            by_name.setdefault(full.rpartition(".")[2], []).append(_OPTIONS if schema is None else schema)
         return [
             {
                 "if": {"properties": {key: {"const": name}}, "required": [key]},
@@ -288,6 +289,52 @@ class _Maker:
             "anyOf": [*names["anyOf"], {"type": "array", "items": names}], "description": about,
         }  # fmt: skip
         return schema
+
+
+def _typed(name: str, schema: Schema | None) -> Schema:
+    if schema is None:
+        return {"type": "object", "required": ["type"], "properties": {"type": {"const": name}}}
+    properties = {"type": {"const": name}, **schema["properties"]}
+    return {**schema, "properties": properties, "required": ["type", *schema["required"]]}
+
+
+def _plain_schema(schema: Mapping[str, Any], purpose: str | None) -> Schema:
+    """A manifest's schema without what is meant for the kernel, and without what has no meaning this way."""
+    kept = {
+        key: {word: value for word, value in each.items() if word != KEY}
+        for key, each in schema["properties"].items()
+        if not purpose or each.get(KEY, {}).get("only") in (None, purpose)
+    }
+    return {**schema, "properties": kept, "required": [key for key in schema["required"] if key in kept]}
+
+
+def component_schema(cls: type) -> Schema:
+    """The schema of a component's options for a manifest: complete in itself, with the kernel's notes on each.
+
+    Args:
+        cls: the component's class.
+    """
+    maker = _Maker()
+    schema = maker.of_class(cls)
+    for field in option_fields(cls):
+        said = said_of(field)
+        for key in (field.key, *field.aliases):
+            schema["properties"][key] = {**schema["properties"][key], KEY: said}
+    inlined = _inlined(schema, maker.definitions, ())
+    assert isinstance(inlined, dict)
+    return inlined
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Schema], inside: tuple[str, ...]) -> Any:
+    """The schema with its definitions in place; one that contains itself is any mapping the second time."""
+    if isinstance(schema, dict):
+        name = str(schema.get("$ref", "")).rpartition("/")[2]
+        if not name:
+            return {key: _inlined(each, definitions, inside) for key, each in schema.items()}
+        rest = {key: each for key, each in schema.items() if key != "$ref"}
+        found = _OPTIONS if name in inside else _inlined(definitions[name], definitions, (*inside, name))
+        return {**found, **rest}
+    return [_inlined(each, definitions, inside) for each in schema] if isinstance(schema, list) else schema
 
 
 def _attribute_docs(cls: type) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
@@ -20,19 +21,21 @@ import pluggy
 
 from odibi import hookspecs
 from odibi.errors import ComponentError, ComponentNotFound, OdibiError, PluginBroken, PluginConflict, PluginError
-from odibi.host import discovery
+from odibi.host import discovery, manifest
 from odibi.host.admission import COLLECTED, Refused, check_api, check_hook, collect, forgotten_marks, nearest
 from odibi.host.discovery import normal
 from odibi.host.firewall import Verdict, judge, quiet, update, words
 from odibi.host.packages import package_of
-from odibi.host.selection import Candidate, select
+from odibi.host.selection import KERNEL, Candidate, select
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from odibi.contracts.capability import Capability
     from odibi.contracts.executor import Outcome, Task
     from odibi.events import Event
+    from odibi.host.manifest import Description
     from odibi.model import Project
 
 __all__ = ["Host", "PluginInfo"]
@@ -40,6 +43,7 @@ __all__ = ["Host", "PluginInfo"]
 SLOW_LOAD = 1.0
 """Seconds that a plugin may take to load before that is remarked upon."""
 
+_GOOD = ("loaded", "declared")
 _LAST = "the kernel's own way to run a node"
 _WORDS = {"transform": "operation", "checkpoint": "checkpoint store", "metric": "metric sink", "secret": "secret store"}
 
@@ -52,14 +56,16 @@ class PluginInfo(NamedTuple):
             module's ``__version__``.
         name: of the entry point.
         module: what is imported: ``"module"`` or ``"module:object"``.
-        status: ``loaded``, ``quarantined`` (it is broken), ``blocked`` (somebody said so) or ``incompatible`` (it
-            needs another version of the kernel).
+        status: ``loaded``, ``declared`` (its manifest says what it offers; it is imported when that is needed),
+            ``quarantined`` (it is broken), ``blocked`` (somebody said so) or ``incompatible`` (it needs another version
+            of the kernel).
         cause, remedy: why it is not loaded, and what to do about it.
         families: the names of what it offers, by family.
         load_ms: how long loading took, in milliseconds.
         location: the file of its module, or else the folder it is installed in.
         printed: what it printed while loading.
         remarks: what should be known of it though it works.
+        api: the versions of the interface that it works with; ``None`` if it does not say.
     """
 
     distribution: str
@@ -74,6 +80,7 @@ class PluginInfo(NamedTuple):
     location: str = ""
     printed: str = ""
     remarks: tuple[str, ...] = ()
+    api: str | None = None
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}".rstrip()
@@ -89,6 +96,7 @@ class _Claim(NamedTuple):
 
     candidate: Candidate
     target: str
+    described: Description | None = None
 
 
 class _Hooks:
@@ -131,14 +139,12 @@ class Host:
         self._infos: list[PluginInfo] = []
         self._claims: dict[tuple[str, str], list[_Claim]] = {}
         self._classes: dict[tuple[str, str], type] = {}
+        self._asleep: list[tuple[int, Candidate]] = []
+        self._waking = allocate_lock()
+        self._runs_nodes: bool | None = None
         for candidate in select(plugins, discovery.discover() if discover else (), blocked, self._prefer):
             self._infos.append(self._take(candidate))
         self._remark_conflicts()
-        self._runs_nodes = bool(self._manager.hook.odibi_run_node.get_hookimpls())
-        if self._runs_nodes:  # registered after all others, so that "trylast" makes it the very last
-            default = _Hooks()
-            default.odibi_run_node = hookspecs.hookimpl(trylast=True)(_guard(_run_task, "odibi_run_node", _LAST))
-            self._manager.register(default, name=_LAST)
 
     # --- what there is ----------------------------------------------------------------------------------------------
 
@@ -148,7 +154,7 @@ class Host:
 
     def plugin_set(self) -> tuple[tuple[str, str, str], ...]:
         """``(name, distribution, version)`` of the loaded plugins, in order; part of a run's record."""
-        return tuple((info.name, info.distribution, info.version) for info in self._infos if info.status == "loaded")
+        return tuple((info.name, info.distribution, info.version) for info in self._infos if info.status in _GOOD)
 
     def versions_behind(self, family: str, name: str) -> tuple[str, ...]:
         """``"name==version"`` of the plugin that offers a component, and of what that plugin needs.
@@ -160,6 +166,24 @@ class Host:
         found = claim.candidate.found
         version = found.version or next((i.version for i in self._infos if i.distribution == found.distribution), "")
         return (f"{normal(found.distribution)}=={version}", *found.behind)
+
+    def target(self, family: str, name: str) -> str:
+        """``"module:Class"`` of a component, or ``"module:attribute"`` of a command or a suite.
+
+        Raises:
+            ComponentNotFound, PluginConflict: as for :meth:`component`.
+        """
+        return self._claim(family, name).target
+
+    def hooks_of(self, label: str) -> frozenset[str]:
+        """The names of the hooks that a loaded plugin implements.
+
+        Args:
+            label: of its :class:`PluginInfo`.
+        """
+        plugin = self._manager.get_plugin(label)
+        callers = self._manager.get_hookcallers(plugin) if plugin is not None else None
+        return frozenset(caller.name for caller in callers or ())
 
     def problems(self) -> list[str]:
         """A line for each plugin that is broken or needs another kernel."""
@@ -201,6 +225,41 @@ class Host:
                 return full
         raise self._not_found(family, name, engine)
 
+    def description(self, family: str, name: str) -> Description | None:
+        """What the manifest of its plugin says of a component; ``None`` if only its class can tell.
+
+        Raises:
+            ComponentNotFound, PluginConflict: as for :meth:`component`. Nothing is imported.
+        """
+        return None if (family, name) in self._classes else self._claim(family, name).described
+
+    def constant(self, family: str, name: str, attribute: str, default: Any = None) -> Any:
+        """A class attribute that the contract of a component asks for, such as a format's ``extensions``.
+
+        It is imported only if its plugin has no manifest.
+
+        Raises:
+            ComponentNotFound, PluginBroken, PluginConflict: as for :meth:`component`.
+        """
+        described = self.description(family, name)
+        if described is not None and attribute in described.constants:
+            return described.constants[attribute]
+        return getattr(self.component(family, name), attribute, default)
+
+    def capability(self, family: str, name: str, capability: str) -> Capability:
+        """How far a component goes in something; it is imported only if its plugin has no manifest.
+
+        Raises:
+            ComponentNotFound, PluginBroken, PluginConflict: as for :meth:`component`.
+            ValueError: it says so in words that are none.
+        """
+        from odibi.contracts.capability import capabilities_of, parse_capability
+
+        described = self.description(family, name)
+        if described is not None and capability in described.capabilities:
+            return parse_capability(described.capabilities[capability])
+        return capabilities_of(family, self.component(family, name))[capability]
+
     # --- components -------------------------------------------------------------------------------------------------
 
     def component(self, family: str, name: str) -> type:
@@ -214,7 +273,7 @@ class Host:
         known = self._classes.get((family, name))
         if known is not None:
             return known
-        candidate, target = self._claim(family, name)
+        candidate, target, _ = self._claim(family, name)
         try:
             with quiet() as printed:
                 found = _load(target)
@@ -276,6 +335,7 @@ class Host:
         Raises:
             Exception: what the first plugin that failed raised, with a note that names it. All were called.
         """
+        self._wake()
         _tell_all(self._each("odibi_configure"), project=project)
 
     def node_runner(self) -> Callable[[Task], Outcome] | None:
@@ -283,6 +343,7 @@ class Host:
 
         What a plugin raises there comes out of it, with a note that names the plugin.
         """
+        self._wake()
         if not self._runs_nodes:
             return None
         from odibi.contracts.executor import Outcome
@@ -303,6 +364,7 @@ class Host:
 
     def event_listeners(self) -> list[tuple[str, Callable[[Event], object]]]:
         """For each plugin that wants to know of events, what it is called and what tells it."""
+        self._wake()
 
         def of(tell: Callable[..., object]) -> Callable[[Event], object]:
             return lambda event: tell(event=event)
@@ -326,7 +388,70 @@ class Host:
         info = PluginInfo(found.distribution, found.version, found.name, found.value, location=found.location)
         if candidate.verdict is not None:
             return info._replace(**candidate.verdict._asdict())
-        # The static manifest, once there is one, is consulted here: before anything is imported.
+        if not candidate.by_hand and found is not KERNEL and not found.trouble:
+            declared = self._declared(candidate, info)
+            if declared is not None:
+                return declared
+        return self._import(candidate, info)
+
+    def _declared(self, candidate: Candidate, info: PluginInfo) -> PluginInfo | None:
+        """What a plugin's manifest says of it; nothing is imported. ``None`` if there is no manifest to go by."""
+        start = perf_counter()
+        try:
+            said = manifest.read(candidate.found.value.partition(":")[0])
+            if said is None:
+                return None
+            check_api(said.api, candidate.package)
+        except manifest.Damaged:
+            return None  # its code says the same, and "odibi plugin manifest" says what is wrong
+        except Refused as refused:
+            return info._replace(**refused.verdict._asdict())
+        if said.hooks and not _ambiguous(candidate):
+            self._asleep.append((len(self._infos), candidate))
+        tables = said.tables()
+        for family, table in tables.items():
+            for name, target in table.items():
+                described = said.components.get(family, {}).get(name)
+                self._claims.setdefault((family, name), []).append(_Claim(candidate, target, described))
+        verdict = _ambiguous(candidate)
+        return info._replace(
+            **(verdict._asdict() if verdict else {"status": "declared"}),
+            families={family: tuple(sorted(table)) for family, table in tables.items()},
+            load_ms=round((perf_counter() - start) * 1e3, 3),
+            location=said.file,
+            api=said.api,
+        )
+
+    def _wake(self) -> None:
+        """Import the plugins that have behavioural hooks, once; what goes wrong is logged, and shows in the list."""
+        with self._waking:
+            if self._runs_nodes is not None:
+                return
+            for index, candidate in self._asleep:
+                declared = self._infos[index]
+                loaded = self._import(candidate, declared, claims=False)
+                self._infos[index] = loaded._replace(families=declared.families, location=declared.location)
+                if loaded.status not in _GOOD:
+                    from logging import getLogger
+
+                    words_ = (loaded.label, loaded.status, loaded.cause, loaded.remedy)
+                    getLogger("odibi.host").warning("the %s is %s: %s. %s", *words_)
+            runs_nodes = bool(self._manager.hook.odibi_run_node.get_hookimpls())
+            if runs_nodes:  # registered after all others, so that "trylast" makes it the very last
+                default = _Hooks()
+                default.odibi_run_node = hookspecs.hookimpl(trylast=True)(_guard(_run_task, "odibi_run_node", _LAST))
+                self._manager.register(default, name=_LAST)
+            self._runs_nodes = runs_nodes
+
+    def _import(self, candidate: Candidate, info: PluginInfo, *, claims: bool = True) -> PluginInfo:
+        """Import a plugin and hand its hooks to pluggy.
+
+        Args:
+            candidate: the plugin.
+            info: what is known of it.
+            claims: note what it offers; its manifest has done so otherwise.
+        """
+        found = candidate.found
         tables: dict[str, dict[str, str]] = {}
         remarks: list[str] = []
         verdict = None
@@ -340,7 +465,9 @@ class Host:
                     location=getattr(home, "__file__", None) or info.location,
                 )
                 candidate = candidate._replace(found=found._replace(version=info.version))
-                check_api(getattr(plugin, "ODIBI_API", getattr(home, "ODIBI_API", None)), candidate.package)
+                api = getattr(plugin, "ODIBI_API", getattr(home, "ODIBI_API", None))
+                check_api(api, candidate.package)
+                info = info._replace(api=api)
                 self._register(plugin, candidate, tables)
                 remarks += [f"{name} is not marked with @odibi.hookimpl" for name in forgotten_marks(plugin)]
             except KeyboardInterrupt:
@@ -355,7 +482,7 @@ class Host:
             remarks.append(f"took {elapsed:.1f} s to load; it should import what it needs when that is used")
         if verdict is None:
             verdict = _ambiguous(candidate)
-            for family, table in tables.items():
+            for family, table in tables.items() if claims else ():
                 for name, target in table.items():
                     self._claims.setdefault((family, name), []).append(_Claim(candidate, target))
         if verdict is not None:
@@ -363,6 +490,7 @@ class Host:
             if self._manager.has_plugin(candidate.label):
                 self._manager.unregister(name=candidate.label)
         return info._replace(
+            **({} if verdict is not None else {"status": "loaded"}),
             load_ms=round(elapsed * 1e3, 3),
             printed=printed.decode("utf-8", "replace"),
             families={family: tuple(sorted(table)) for family, table in tables.items()},
@@ -456,7 +584,7 @@ class Host:
         for info in self._infos:
             promised = any(full in info.families.get(family, ()) for full in fulls)
             expected = package is not None and normal(info.distribution) == package
-            if info.status != "loaded" and (promised or expected or info.name in (name, engine)):
+            if info.status not in _GOOD and (promised or expected or info.name in (name, engine)):
                 if info.status != "blocked":
                     return _broken(info.label, Verdict(info.status, info.cause, info.remedy), family, name)
                 return ComponentNotFound(f"{what} {info} is installed, but {info.cause}.", remedy=info.remedy)

@@ -156,7 +156,7 @@ class Resources:
             types = []
             for name in self.host.names("engine"):
                 try:
-                    types.append((name, str(getattr(self.host.component("engine", name), "frame_type", ""))))
+                    types.append((name, str(self.host.constant("engine", name, "frame_type", ""))))
                 except OdibiError:
                     # An engine that cannot be imported has made no frame in this process.
                     continue

@@ -25,6 +25,7 @@ from odibi.contracts import FAMILIES
 from odibi.contracts.capability import capabilities_of
 from odibi.host import Host
 from odibi.host.discovery import Found, discover
+from odibi.manifest import difference
 from odibi.structure import option_fields
 
 if TYPE_CHECKING:
@@ -83,7 +84,19 @@ class PluginSuite:
     def test_the_host_loads_it(self) -> None:
         """Without a remark."""
         (info,) = [each for each in Host().plugins() if each.name == self.plugin]
-        assert (info.status, info.cause, info.printed, info.remarks) == ("loaded", "", "", ())
+        assert (info.cause, info.printed, info.remarks) == ("", "", ())
+        assert info.status in ("loaded", "declared")
+
+    def test_its_manifest_is_as_its_code_says(self, found: Found) -> None:
+        """So the host can list it, check projects and draw up the JSON Schema without importing it."""
+        assert difference(found) == ""
+
+    def test_its_code_loads_as_its_manifest_says(self, found: Found) -> None:
+        """Imported, it offers just what it declares."""
+        (declared,) = [each for each in Host().plugins() if each.name == self.plugin]
+        by_hand = Host([found.value], discover=False)
+        (loaded,) = [each for each in by_hand.plugins() if each.module == found.value]
+        assert (loaded.status, loaded.families) == ("loaded", declared.families)
 
     def test_its_components_can_be_imported_and_document_their_options(self) -> None:
         """Each is an attrs class; its options have a sentence of help, its capabilities are ones of its family."""
