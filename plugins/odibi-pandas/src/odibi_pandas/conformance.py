@@ -1,0 +1,81 @@
+"""The kit's suites on the components of this package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from odibi.testing.engine import EngineSuite
+from odibi_pandas.engine import PandasEngine
+from odibi_pandas.formats.parquet import ParquetFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from odibi.contracts.engine import Engine
+
+
+def _new_value(frame: Any) -> None:
+    frame.loc[0, "id"] = 999
+
+
+def _new_value_in_a_column(frame: Any) -> None:
+    frame["id"].array[0] = 999
+
+
+def _new_column(frame: Any) -> None:
+    frame["new"] = 0
+
+
+def _fewer_columns(frame: Any) -> None:
+    del frame["id"]
+
+
+def _new_row(frame: Any) -> None:
+    frame.loc[len(frame)] = [9, "new", 0.5]
+
+
+def _other_names(frame: Any) -> None:
+    frame.columns = ["other", *frame.columns[1:]]
+
+
+class PandasEngineSuite(EngineSuite):
+    """The engine."""
+
+    component = PandasEngine
+    format = ParquetFormat
+    format_name = "parquet"
+
+    def changes(self) -> Sequence[Callable[[Any], object]]:
+        """Values, rows, columns and names."""
+        return (_new_value, _new_value_in_a_column, _new_column, _fewer_columns, _new_row, _other_names)
+
+    def kept_frames(self, engine: Engine) -> Sequence[Any]:  # noqa: ARG002 - they come from functions
+        """With columns and indexes of all sorts."""
+        import numpy as np
+        import pandas as pd
+
+        plain = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", None]})
+        return (
+            plain,
+            pd.DataFrame(),
+            pd.DataFrame(index=pd.RangeIndex(3)),
+            plain.set_index("b"),
+            plain.set_index(["a", "b"]),
+            plain.iloc[::2],
+            plain.rename(columns={"a": 0}),
+            plain.assign(b=plain["b"].astype("category")),
+            plain.assign(m=pd.to_datetime(["2020-01-01", None, "2021-06-01"], utc=True)),
+            plain.assign(i=pd.array([1, None, 3], dtype="Int64")),
+            plain.assign(p=pd.period_range("2020-01", periods=3, freq="M")),
+            plain.assign(o=pd.Series([1, "x", [1, 2]], dtype=object)),
+            plain.assign(o=pd.Series([{1, 2}, object(), None], dtype=object)),
+            plain.assign(c=np.array([1 + 2j, 0, 1])),
+            pd.concat([plain, plain], axis=1),
+            pd.DataFrame({("a", "x"): [1], ("a", "y"): [2]}),
+        )
+
+    def assert_identical(self, engine: Engine, found: Any, expected: Any) -> None:  # noqa: ARG002 - pandas knows
+        """As pandas tells frames apart."""
+        import pandas as pd
+
+        pd.testing.assert_frame_equal(found, expected, check_exact=True, check_freq=True, check_flags=True)
