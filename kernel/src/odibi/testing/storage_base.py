@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pytest
@@ -16,6 +21,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from odibi.contracts.storage import Storage
+
+_IN_ANOTHER_PROCESS = """
+import importlib, io, json, os, sys
+from odibi.contracts.storage import ABSENT, ALWAYS, Match
+from odibi.errors import *
+home, name, options, code = json.loads(sys.argv[1])
+component = importlib.import_module(home)
+for part in name.split("."):
+    component = getattr(component, part)
+storage = component(**options)
+exec(code)
+"""
 
 
 class StorageBase(ComponentSuite):
@@ -71,6 +88,23 @@ class StorageBase(ComponentSuite):
             yield made
         finally:
             made.close()
+
+    @contextmanager
+    def process(self, place: Path, code: str) -> Iterator[subprocess.Popen[str]]:
+        """Another process that runs ``code`` with a ``storage`` for the place; killed in the end if it still runs."""
+        made = json.dumps([self.component.__module__, self.component.__qualname__, dict(self.options(place)), code])
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter, and our own code
+            [sys.executable, "-c", _IN_ANOTHER_PROCESS, made],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
     def all_sizes(self) -> list[int]:
         """The sizes of data to try, in bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from contextlib import contextmanager
+from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,7 @@ class Stopped(BaseException):
     """What a file raises at which somebody presses Ctrl-C."""
 
 
+@lru_cache(maxsize=16)
 def content(size: int, seed: int = 0) -> bytes:
     """Bytes of which no part is like another, with all line ends of all systems among them.
 

@@ -24,3 +24,9 @@ def odibi_caches() -> dict[str, str]:
 def odibi_checkpoints() -> dict[str, str]:
     """The checkpoint store for ``type: sqlite``."""
     return {"sqlite": "odibi_local.checkpoints:SqliteCheckpoints"}
+
+
+@hookimpl
+def odibi_suites() -> dict[str, str]:
+    """What ``pytest --odibi-conformance`` runs on them."""
+    return {"storage.local": "odibi_local.conformance:LocalStorageSuite"}

@@ -214,11 +214,13 @@ class MemoryStorage:
 
     def _list(self, prefix: str) -> Iterator[Stat]:
         self._reach(prefix)
+        # These objects to the end: where a folder is replaced meanwhile, nothing new shows beside something old.
+        objects = self._shelf.objects
         with self._shelf.lock:
-            paths = sorted(path for path in self._shelf.objects if is_below(path, prefix) and not hidden(path, prefix))
+            paths = sorted(path for path in objects if is_below(path, prefix) and not hidden(path, prefix))
         for path in paths:
             self._reach(path)
-            kept = self._shelf.objects.get(path)
+            kept = objects.get(path)
             if kept is not None:
                 yield _stat(path, kept)
 
@@ -238,8 +240,8 @@ class FolderMemoryStorage(MemoryStorage):
                 f"it is not staged beside {path}", where=staged, remedy=f"Stage it there, under {STAGE}<something>."
             )
         self._reach(path)
-        objects = self._shelf.objects
         with self._shelf.lock:
+            objects = self._shelf.objects
             new = {path + name[len(staged) :]: kept for name, kept in objects.items() if is_below(name, staged)}
             if not new:
                 raise NotFound("nothing is staged there", where=staged, remedy="Write the objects first.")
