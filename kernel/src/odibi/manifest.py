@@ -68,7 +68,7 @@ def difference(found: Found) -> str:
         return f"{file} is not there: {remedy}"
     try:
         there = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"{file} cannot be read ({error}): {remedy}"
     places = list(_differences("", there, json.loads(manifest_text(found))))
     return f"{file} differs from the code at {', '.join(places[:5])}: {remedy}" if places else ""
