@@ -33,14 +33,15 @@ def _many(folder: Path) -> dict[str, str]:
         package = site / f"many{at}"
         package.mkdir()
         (package / "__init__.py").write_text("import pandas\n")
-        option = {"type": "string", "description": "An option.", "x-odibi": {"type": "str", "key": "option"}}
+        option = {"type": "string", "description": "An option.", "x-odibi": {"type": "str"}}
+        properties = {f"option_{each}": option for each in range(20)}
         component = {
             "class": f"many{at}.storage:Storage",
             "about": "A storage.",
             "capabilities": {},
             "effects": [],
             "constants": {},
-            "options": {"type": "object", "properties": {f"option_{each}": option for each in range(20)}, "required": []},
+            "options": {"type": "object", "properties": properties, "required": []},
         }
         manifest = {
             "manifest": 1,
