@@ -1,0 +1,29 @@
+"""The suite of storages, on moto's server, behind a proxy that can cut it off."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import ClassVar
+
+import pytest
+
+from odibi_s3.conformance import S3Suite
+
+
+class TestS3OnMoto(S3Suite):
+    """All that a storage promises."""
+
+    proxy: ClassVar = None
+
+    @pytest.fixture(autouse=True)
+    def _through_the_proxy(self, conformance_server, suite_proxy):
+        type(self).proxy = suite_proxy
+
+    def options(self, place):
+        given = {**super().options(place), "retries": 3, "backoff": 0.01, "max_backoff": 0.05}
+        return {**given, "endpoint": self.proxy.server.endpoint} if self.proxy else given
+
+    @contextmanager
+    def disconnected(self, place):
+        with self.proxy.shut():
+            yield
