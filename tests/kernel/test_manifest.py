@@ -294,3 +294,65 @@ def test_what_a_manifest_keeps_of_an_option() -> None:
     for one, other in zip(option_fields(Shape), fields_of(described), strict=True):
         for name in ("key", "help", "aliases", "only", "secret", "is_path", "connection", "required"):
             assert getattr(one, name) == getattr(other, name), name
+
+
+# --- what is declared steers the checks -----------------------------------------------------------------------------
+
+WEAK = """
+from typing import ClassVar
+
+import attrs
+
+
+@attrs.define
+class Engine:
+    capabilities = {"sql": "none: it knows no language", "chunks": "none"}
+    frame_type = "builtins:list"
+    dialect = ""
+
+
+@attrs.define
+class Format:
+    capabilities = {"write": "none"}
+    extensions = (".weak",)
+"""
+
+
+def test_what_a_component_cannot_do_is_a_mistake_in_the_project(
+    shelf: Callable[..., Path], zoo: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf()
+    more = """
+    from odibi import hookimpl
+
+    @hookimpl
+    def odibi_engines():
+        return {"weak": "weak_parts:Engine"}
+
+    @hookimpl
+    def odibi_formats():
+        return {"weak.weak": "weak_parts:Format"}
+    """
+    zoo.add("odibi-weak", weak=more, weak_parts=WEAK, points={"weak": "weak"})
+    project = tmp_path / "odibi.yaml"
+    project.write_text(
+        textwrap.dedent("""
+        project: p
+        engine: weak
+        connections: {it: {type: shelf, size: 1}}
+        pipelines:
+          - pipeline: one
+            nodes:
+              - name: a
+                read: {connection: it, path: a.weak, chunk_rows: 10}
+                transform: {steps: ["SELECT 1 FROM df"]}
+                write: {connection: it, path: b.weak, mode: upsert, keys: [id]}
+        """)
+    )
+    assert main(("validate", str(project))) == 2
+    said = capsys.readouterr().err
+    assert "engine 'weak' declares that this does not hold of it: Answers queries. (it knows no language)" in said
+    assert "format 'weak' declares that this does not hold of it: Objects can be written." in said
+    assert "storage 'shelf' declares that this does not hold of it: ABSENT and Match" in said
+    assert "engine 'weak' declares that this does not hold of it: Reads and writes in chunks" in said
+    assert "shelf" not in sys.modules

@@ -119,6 +119,9 @@ class NodeChecker:
         self._place(read, engine, at, "read", one_place=len(given) == 1)
 
     def _chunks(self, node: Node, engine: str, at: Path) -> None:
+        if engine:
+            self.checker.able("engine", engine, "chunks", at, "Remove chunk_rows, or use another engine.")
+
         def rowwise(step: Function | Operation) -> bool:
             try:
                 if isinstance(step, Function):
@@ -144,6 +147,10 @@ class NodeChecker:
         if write.keys and write.mode not in _KEYED:
             remedy = f"Use the mode {_KEYED[0].value} or {_KEYED[1].value}, or remove the keys."
             self.say(f"keys mean nothing to the mode {write.mode.value!r}", (*at, "keys"), remedy)
+        connection = self.checker.project.connections.get(write.connection)
+        if write.mode in _KEYED and write.path is not None and connection is not None:
+            remedy = "Use the mode overwrite or append, or another connection."
+            self.checker.able("storage", connection.type, "compare_and_set", (*at, "mode"), remedy)
         self._place(write, engine, at, "write", one_place=len(given) == 1)
 
     def _place(self, place: Read | Write, engine: str, at: Path, purpose: str, *, one_place: bool) -> None:
@@ -161,6 +168,9 @@ class NodeChecker:
             here = (*at, index)
             if isinstance(step, Sql):
                 self._sql(node, step.sql, here)
+                if engine:
+                    remedy = "Use an operation or a function, or another engine."
+                    self.checker.able("engine", engine, "sql", (*here, "sql"), remedy)
             elif isinstance(step, Operation):
                 where, options_at = (*here, "operation"), (*here, "params")
                 if engine:

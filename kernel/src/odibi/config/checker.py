@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from odibi.contracts.capability import CAPABILITIES, Level
 from odibi.contracts.secret import Secret
 from odibi.contracts.storage import check_path
 from odibi.described import described_problems, fields_of
-from odibi.errors import ComponentNotFound, InvalidPath, Problem
+from odibi.errors import ComponentNotFound, InvalidPath, PluginError, Problem
 from odibi.formats import format_of
 from odibi.model import Retry
 from odibi.references import references, resolve
@@ -117,6 +118,27 @@ class Checker:
             remedy = did_you_mean(name, self.project.connections) or "Add it under 'connections'."
             self.say(f"there is no connection {name!r}", at, remedy)
 
+    def able(
+        self, family: str, name: str, capability: str, at: Path, remedy: str, *, engine: str | None = None
+    ) -> None:
+        """Check that a component has not declared that it cannot do something.
+
+        Args:
+            family, name, engine: as for :meth:`component`; one that is not there is passed over.
+            capability: what is asked of it, from :data:`odibi.contracts.CAPABILITIES`.
+            at: where that is asked.
+            remedy: what to do if it cannot.
+        """
+        try:
+            full = self.host.resolve(family, engine, name)
+            found = self.host.capability(family, full, capability)
+        except (PluginError, ValueError):  # said where the component stands, or by the kit to its author
+            return
+        if found.level is Level.NONE:
+            about = CAPABILITIES[family][capability][1]
+            note = f" ({found.note})" if found.note else ""
+            self.say(f"the {family} {name!r} declares that this does not hold of it: {about}{note}", at, remedy)
+
     def path(self, path: str, at: Path) -> None:
         """Check that a path stays below its connection's base."""
         try:
@@ -130,6 +152,7 @@ class Checker:
         """Check the format of a read or a write, given or told by the path's ending, and its options."""
         if name is not None:
             self.component("format", name, options, (*at, "format"), (*at, "options"), engine=engine, purpose=purpose)
+            self.able("format", name, purpose, (*at, "format"), "Use another format.", engine=engine)
             return
         if path is None:
             self.say("the format is not given", at, "Give 'format'.")
@@ -142,6 +165,7 @@ class Checker:
             self.say(f"the format of {path!r} does not show in its name", (*at, "path"), "Give 'format'.")
         else:
             self.component("format", found, options, (*at, "path"), (*at, "options"), engine=engine, purpose=purpose)
+            self.able("format", found, purpose, (*at, "path"), "Use another format.", engine=engine)
 
     def retry(self, retry: Retry | None, at: Path) -> None:
         """Check that a retry's numbers make sense."""
