@@ -154,7 +154,7 @@ class Bucket:
         seen = self._check_before(raw, if_match, if_none_match)
         etag = quoted(check_digest(body, content_md5))
         pieces = [(self._contents.store(body), len(body))] if body else []
-        now = math.floor(self._clock.time())
+        now = float(math.floor(self._clock.time()))
         with self._publishing(pieces) as (db, gone):
             check_write_conditions(index.current(db, raw), if_match, if_none_match, seen)
             return self._add(db, raw, etag, len(body), now, kept, pieces, gone)
@@ -202,7 +202,7 @@ class Bucket:
     def delete(self, key: str, *, version_id: str | None = None) -> Deleted:
         """DeleteObject: removes the object, hides it under a delete marker, or removes one version."""
         raw = key_bytes(key)
-        now = math.floor(self._clock.time())
+        now = float(math.floor(self._clock.time()))
         with self._publishing() as (db, gone):
             if version_id is not None:
                 found = index.version(db, raw, version_id)
@@ -274,7 +274,7 @@ class Bucket:
         etag = found.etag
         if "-" in etag:
             etag = quoted(check_digest(self._read(pieces, 0, found.size), None))
-        now = math.floor(self._clock.time())
+        now = float(math.floor(self._clock.time()))
         with self._publishing(pieces) as (db, gone):
             check_write_conditions(index.current(db, raw), if_match, if_none_match, seen)
             metadata_kept = dict(found.metadata) if kept is None else kept
@@ -322,7 +322,7 @@ class Bucket:
         """CreateMultipartUpload."""
         raw = key_bytes(key)
         kept = check_metadata(metadata or {})
-        now = math.floor(self._clock.time())
+        now = float(math.floor(self._clock.time()))
         with self._changing() as db:
             return self._uploads.create(db, raw, kept, now)
 
@@ -336,7 +336,7 @@ class Bucket:
         with self._reading() as db:
             self._uploads.find(db, raw, upload_id)
         name = self._contents.store(body)
-        now = math.floor(self._clock.time())
+        now = float(math.floor(self._clock.time()))
         with self._publishing([(name, len(body))]) as (db, gone):
             self._uploads.find(db, raw, upload_id)
             return self._uploads.add_part(db, upload_id, number, len(body), digest, now, name, gone)

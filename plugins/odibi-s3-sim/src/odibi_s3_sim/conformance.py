@@ -46,28 +46,26 @@ class SimulatedS3Suite(StorageSuite):
 
     def raw_get(self, place: Path, path: str) -> bytes | None:
         """From the bucket, with no client in between."""
-        with self._raw(place) as storage, suppress(KeyError):
-            return storage.raw_get(path)
+        with suppress(KeyError):
+            return self._raw(place).raw_get(path)
         return None
 
     def raw_put(self, place: Path, path: str, data: bytes) -> None:
         """Into the bucket, with no client in between."""
-        with self._raw(place) as storage:
-            storage.raw_put(path, data)
+        self._raw(place).raw_put(path, data)
 
     @contextmanager
     def disconnected(self, place: Path) -> Iterator[None]:
         """An outage."""
-        with self._raw(place) as storage, outage(storage.connection.ledger.label):
+        with outage(self._raw(place).connection.ledger.label):
             yield
 
-    @contextmanager
-    def _raw(self, place: Path) -> Iterator[SimulatedS3Storage]:
-        storage = self.component(**self.options(place))
-        try:
-            yield storage
-        finally:
-            storage.close()
+    def _raw(self, place: Path) -> SimulatedS3Storage:
+        """One handle for all looks past the storage that a test takes; it goes with the test."""
+        handles: dict[Path, SimulatedS3Storage] = self.__dict__.setdefault("_handles", {})
+        if place not in handles:
+            handles[place] = self.component(**{**self.options(place), "faults": {}})
+        return handles[place]
 
 
 class FaultySimulatedS3Suite(SimulatedS3Suite):

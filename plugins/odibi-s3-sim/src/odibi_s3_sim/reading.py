@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from odibi_s3_sim.answers import Got
     from odibi_s3_sim.client import Client
 
-FIRST = 1 << 18
-"""Bytes of the first request; what is smaller than that takes no other."""
+FIRST = 1 << 20
+"""Bytes of the first request; what is smaller than that takes no other. They come in an eighth of the time that S3
+takes to answer at all."""
 
 _LARGEST = 1 << 23
 
@@ -42,12 +43,9 @@ class ObjectReader(io.RawIOBase):
         self._path = path
         self._at = 0
         self._wanted = FIRST
+        self._given = False
         with mapped(path):
-            got = self._first()
-        self._version = got.version
-        self._version_id = got.version_id or ""
-        self._size = got.version.size
-        self._begin, self._held = 0, got.body
+            self._pin(self._first())
 
     def readable(self) -> bool:
         """It is."""
@@ -84,7 +82,29 @@ class ObjectReader(io.RawIOBase):
         piece = self._held[start : start + len(target)]
         target[: len(piece)] = piece
         self._at += len(piece)
+        self._given = True
         return len(piece)
+
+    def readall(self) -> bytes:
+        """All that follows, with one request for what is not here yet.
+
+        If nothing was read before, an object that is replaced meanwhile is no obstacle: it is the new one then.
+        """
+        self._check_open()
+        while True:
+            held = self._held[max(0, self._at - self._begin) :] if self._begin <= self._at else b""
+            here = self._at + len(held)
+            try:
+                rest = self._range(here, self._size - here) if here < self._size else b""
+            except Transient:
+                if self._given:
+                    raise
+                with mapped(self._path):
+                    self._pin(self._client.get(self._key))
+                continue
+            self._at = max(self._at, self._size)
+            self._given = True
+            return held + rest
 
     def _check_open(self) -> None:
         if self.closed:
@@ -98,17 +118,26 @@ class ObjectReader(io.RawIOBase):
                 raise
             return self._client.get(self._key)  # an empty object has no range
 
+    def _pin(self, got: Got) -> None:
+        """Stay with this version from now on."""
+        self._version = got.version
+        self._version_id = got.version_id or ""
+        self._size = got.version.size
+        self._begin, self._held = 0, got.body
+
     def _fetch(self, least: int) -> None:
         in_order = self._at == self._begin + len(self._held)
         self._wanted = min(self._wanted * 2, _LARGEST) if in_order else FIRST
-        size = min(max(self._wanted, least), self._size - self._at)
+        self._held = self._range(self._at, min(max(self._wanted, least), self._size - self._at))
+        self._begin = self._at
+
+    def _range(self, first: int, size: int) -> bytes:
         with mapped(self._path):
             try:
-                got = self._client.get(self._key, self._at, size, self._version, self._version_id)
+                return self._client.get(self._key, first, size, self._version, self._version_id).body
             except S3Error as error:
                 if error.code not in ("PreconditionFailed", "NoSuchVersion", "InvalidRange"):
                     raise
                 raise Transient(
                     "the object was replaced while it was read", where=self._path, remedy="Open it again."
                 ) from error
-        self._begin, self._held = self._at, got.body

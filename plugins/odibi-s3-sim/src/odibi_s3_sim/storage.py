@@ -107,6 +107,8 @@ class SimulatedS3Storage:
         "shared": "partial: with 'path'; in memory other processes see nothing",
     }
 
+    effects: ClassVar[tuple[str, ...]] = ("files",)
+
     bucket: str = option("odibi-simulated", help="The bucket, by a name that S3 would allow.", converter=_bucket_name)
     prefix: str = option("", help="The folder in it that holds the objects.", converter=_prefix)
     path: str | None = option(
