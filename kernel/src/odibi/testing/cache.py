@@ -494,6 +494,7 @@ class CacheSuite(ComponentSuite):
     @_LAWS
     def test_keys_are_compared_whole(self, place: Path, keys: set[str]) -> None:
         """None stands for another, whatever their characters would mean elsewhere."""
+        keys |= {"k" * 128, "k" * 127, "k" * 127 + "_", "k" * 64}
         with self.opened(place) as store:
             cache = store.open()
             for key in keys:
@@ -725,7 +726,7 @@ class CacheSuite(ComponentSuite):
         assert (stats.entries, stats.bytes) == (1, 5)
         assert (stats.hits, stats.misses, stats.puts, stats.evictions, stats.corrupt) == (2, 2, 3, 1, 0)
 
-    def test_all_users_are_counted_in_threads(self, store: Opened) -> None:
+    def test_all_users_are_counted_together(self, store: Opened) -> None:
         """At the latest when they are closed."""
         users = [store.open() for _ in range(3)]
         for number, user in enumerate(users):
@@ -791,6 +792,7 @@ class CacheSuite(ComponentSuite):
         cache = store.open()
         for data in (b"small", _numbered(3_000_000)):
             cache.put("key", writing(data))
+            store.tick()
             assert content(cache, "key") == data
             store.corrupt("key", flip(-1))
             with Warnings():

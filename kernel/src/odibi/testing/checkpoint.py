@@ -214,7 +214,7 @@ class CheckpointSuite(ComponentSuite):
         assert store.load("r1").state == state
 
     def test_records_keep_their_order(self, store: CheckpointStore, other: CheckpointStore) -> None:
-        """However many come with a call."""
+        """However many come with a call; one like the one before it is one more."""
         store.begin("r1", "etl", {})
         sizes = [1, 2, 0, 7, 100, 1, 1500, 3]
         expected: list[dict[str, Any]] = []
@@ -222,7 +222,9 @@ class CheckpointSuite(ComponentSuite):
             batch = [{"n": len(expected) + at} for at in range(size)]
             expected += batch
             store.append("r1", batch)
-        assert list(other.load("r1").outcomes) == expected
+        for _ in range(2):
+            store.append("r1", [{"again": True}, {"again": True}])
+        assert list(other.load("r1").outcomes) == [*expected, *[{"again": True}] * 4]
 
     def test_records_of_two_runs_do_not_mix(self, store: CheckpointStore) -> None:
         """Each journal has its own run's alone."""
