@@ -65,6 +65,27 @@ _KINDS = (
     (r"decimal.*", "decimal"),
     (r"(large_|fixed_size_)?list.*", "list"),
 )
+_LOOK_ALIKE = (
+    "",
+    " ",
+    "null",
+    "None",
+    "NaN",
+    "NA",
+    "true",
+    "1",
+    "007",
+    "1.0",
+    "1e5",
+    "-",
+    "2020-01-01",
+    "a,b",
+    '"',
+    "=1+1",
+)
+"""Texts that something might take for something else."""
+
+_CHARACTERS = "aZ09 _-.,;:'\"\\/|%{}[]<>&#=\t\n\r\u00a0\u0301\u2028\ufeffé日本🚀"
 _SHOWN = 5
 """How many differences an error names."""
 
@@ -300,7 +321,7 @@ def values(word: str, *, awkward: bool = True) -> SearchStrategy[Any]:
     if match := re.fullmatch(r"(u?)int(\d+)", word):
         unsigned, bits = bool(match[1]), int(match[2])
         return st.integers(0, 2**bits - 1) if unsigned else st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+    texts = st.sampled_from(_LOOK_ALIKE) | st.text(_CHARACTERS, max_size=8)
     plain_texts = st.text(string.ascii_letters + " ,;\"'é日\\_-", max_size=8).map(lambda text: f"x{text}y")
     finite = not awkward
     known: dict[str, SearchStrategy[Any]] = {
@@ -343,7 +364,8 @@ def schemas(
     import hypothesis.strategies as st
 
     if names is None:
-        names = st.from_regex(r"[a-z][a-z0-9]{0,4}_[a-z0-9]", fullmatch=True)
+        ends = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=4)
+        names = st.builds("{}_{}".format, st.sampled_from("abcxyz"), ends)
     pairs = st.tuples(names, st.sampled_from(list(words)))
     found = st.lists(pairs, min_size=min_columns, max_size=max_columns, unique_by=lambda pair: pair[0].casefold())
     return found.map(dict)

@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from odibi.testing.engine import EngineSuite
+from odibi.testing.format import FormatSuite
+from odibi.testing.frames import COMMON
 from odibi_pandas.engine import PandasEngine
+from odibi_pandas.formats.arrow import ArrowFormat
+from odibi_pandas.formats.avro import AvroFormat
+from odibi_pandas.formats.csv import CsvFormat
+from odibi_pandas.formats.excel import ExcelFormat
+from odibi_pandas.formats.feather import FeatherFormat
+from odibi_pandas.formats.json import JsonFormat
+from odibi_pandas.formats.orc import OrcFormat
 from odibi_pandas.formats.parquet import ParquetFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from odibi.contracts.engine import Engine
 
@@ -64,7 +73,7 @@ class PandasEngineSuite(EngineSuite):
             plain.iloc[::2],
             plain.rename(columns={"a": 0}),
             plain.assign(b=plain["b"].astype("category")),
-            plain.assign(m=pd.to_datetime(["2020-01-01", None, "2021-06-01"], utc=True)),
+            plain.assign(m=pd.to_datetime(["2020-01-01", "", "2021-06-01"], utc=True)),
             plain.assign(i=pd.array([1, None, 3], dtype="Int64")),
             plain.assign(p=pd.period_range("2020-01", periods=3, freq="M")),
             plain.assign(o=pd.Series([1, "x", [1, 2]], dtype=object)),
@@ -79,3 +88,68 @@ class PandasEngineSuite(EngineSuite):
         import pandas as pd
 
         pd.testing.assert_frame_equal(found, expected, check_exact=True, check_freq=True, check_flags=True)
+
+
+class _PandasFormatSuite(FormatSuite):
+    """A format of this package."""
+
+    engine_type = PandasEngine
+
+
+class ArrowSuite(_PandasFormatSuite):
+    """Arrow files."""
+
+    component = ArrowFormat
+    words = COMMON
+
+
+class AvroSuite(_PandasFormatSuite):
+    """Avro."""
+
+    component = AvroFormat
+
+
+class CsvSuite(_PandasFormatSuite):
+    """CSV."""
+
+    component = CsvFormat
+
+    def damaged(self, whole: bytes) -> Iterable[bytes]:
+        """Nothing, no UTF-8, and a line with a column too many; of a part of a CSV nobody can tell that it is one."""
+        return (b"", whole + b"\x81\n", whole + b"1,2,3\n")
+
+
+class ExcelSuite(_PandasFormatSuite):
+    """Excel."""
+
+    component = ExcelFormat
+
+
+class FeatherSuite(_PandasFormatSuite):
+    """Feather."""
+
+    component = FeatherFormat
+    words = COMMON
+
+
+class JsonSuite(_PandasFormatSuite):
+    """JSON."""
+
+    component = JsonFormat
+
+    def damaged(self, whole: bytes) -> Iterable[bytes]:
+        """What is cut off, has no end, or is no JSON."""
+        return (whole[: len(whole) // 2], whole[:-3], whole + b"\x81", b"[[[", b"\x81\xff")
+
+
+class OrcSuite(_PandasFormatSuite):
+    """ORC."""
+
+    component = OrcFormat
+
+
+class ParquetSuite(_PandasFormatSuite):
+    """Parquet."""
+
+    component = ParquetFormat
+    words = COMMON

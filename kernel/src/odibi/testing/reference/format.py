@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import attrs
@@ -12,7 +13,7 @@ from odibi.errors import DataError
 from odibi.testing.reference.engine import RowsFrame, concatenated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 _WORDS = {bool: "bool", int: "int64", float: "double", str: "string", type(None): "null"}
 _MERGED = {frozenset(("int64", "double")): "double"} | {

@@ -113,7 +113,7 @@ class _Lazy(RowsFrame):
         self.types = {field.name: str(field.type) for field in stream.schema}
 
     @property
-    def rows(self) -> list[list[Any]]:  # type: ignore[override]
+    def rows(self) -> list[list[Any]]:
         if "_rows" not in self.__dict__:
             self.__dict__["_rows"] = [list(row.values()) for row in self.stream.read_all().to_pylist()]
         return self.__dict__["_rows"]  # type: ignore[no-any-return]
