@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping  # the types of a component's fields are looked up at run time
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -27,6 +28,8 @@ def _at_least_one(_: object, field: attrs.Attribute[int], value: int) -> None:
 @attrs.define
 class InlineExecutor:
     """Runs one node after another in the thread that called; for debuggers, profilers and small machines."""
+
+    capabilities: ClassVar[Mapping[str, str]] = {"parallel": "none"}
 
     def drain(self, work: Work) -> None:
         """Take tasks and report outcomes until nothing is left."""
@@ -74,21 +77,24 @@ class _Crew:
     def __init__(self, work: Work, size: int) -> None:
         self._queue = work
         self._free = size - 1
-        self._threads: list[threading.Thread] = []
+        self._threads: list[tuple[threading.Thread, threading.Event]] = []
         self._lock = threading.Lock()
 
     def work(self) -> None:
-        error: BaseException | None = None
         try:
             self._loop()
-        except BaseException as raised:
-            self._queue.abandon(raised)
-            error = raised
+            self._join()
+        except BaseException as error:
+            self._queue.abandon(error)
+            self._join()  # what runs may finish, wherever the interrupt came; a second one leaves it behind
+            raise
+
+    def _join(self) -> None:
         # Threads start threads, so the list may grow while it is walked.
-        for thread in self._threads:
-            thread.join()
-        if error is not None:
-            raise error
+        for thread, ended in self._threads:
+            ended.wait()  # a join() that is interrupted takes its thread for ended from then on (CPython before 3.13)
+            if thread.ident is not None:
+                thread.join()
 
     def _loop(self) -> None:
         queue = self._queue
@@ -103,12 +109,20 @@ class _Crew:
             if not self._free:
                 return
             self._free -= 1
-            thread = threading.Thread(target=self._serve, name=f"odibi-worker-{len(self._threads) + 2}")
-            self._threads.append(thread)
-        thread.start()
+            ended = threading.Event()
+            name = f"odibi-worker-{len(self._threads) + 2}"
+            thread = threading.Thread(target=self._serve, args=(ended,), name=name)
+            self._threads.append((thread, ended))
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads
+            ended.set()
+            raise
 
-    def _serve(self) -> None:
+    def _serve(self, ended: threading.Event) -> None:
         try:
             self._loop()
         except BaseException as error:
             self._queue.abandon(error)
+        finally:
+            ended.set()
