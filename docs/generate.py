@@ -12,6 +12,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any, Union, get_args, get_origin
@@ -100,20 +101,105 @@ def page(title: str, intro: str, *parts: str) -> str:
 # --- the pages ------------------------------------------------------------------------------------------------------
 
 
-def hooks() -> str:
-    """Every hook, with its arguments."""
+_LIFE = """
+a command begins       registering hooks       what each plugin offers; read from its manifest, if it has one
+                       odibi_commands          more commands
+a project is loaded    odibi_configure         once, when all is read and checked
+a node is tried        odibi_run_node          around each attempt, on the node's own thread
+anything happens       odibi_event             each event of each run, on a thread of its own
+pytest --odibi-conformance
+                       odibi_suites            the tests of what is installed
+"""
+
+
+def _hook_names() -> list[str]:
     from odibi import hookspecs
 
-    parts = []
-    for name, function in own(hookspecs):
-        if name.startswith("odibi_"):
-            parts.append(f"## `{signature(function, name).partition(' -> ')[0]}`\n\n{docstring(function)}")
+    return [name for name, _ in own(hookspecs) if name.startswith("odibi_")]
+
+
+def hooks() -> str:
+    """Every hook, in a line each, and when it is called."""
+    from odibi import hookspecs
+
+    rows = [f"| [`{name}`](hooks/{name}.md) | {first_sentence(getattr(hookspecs, name))} |" for name in _hook_names()]
     intro = """
         What the host calls in a plugin. A plugin is a light module, named by an entry point in the group `odibi`,
-        with functions of these names marked `@odibi.hookimpl`; it implements those it needs.
-        [Writing a plugin](../how-to/write-a-plugin.md) shows one.
+        with functions of these names marked `@odibi.hookimpl`; it implements those it needs, and each takes those of
+        the arguments that it needs. [Writing a plugin](../how-to/write-a-plugin.md) shows one.
     """
-    return page("Hooks", intro, *parts)
+    life = f"## When they are called\n\n```text{_LIFE}```"
+    return page("Hooks", intro, life, "\n".join(["## All of them", "", "| hook | |", "| --- | --- |", *rows]))
+
+
+def hook(name: str) -> str:
+    """One hook: its signature, when it is called, and who implements it."""
+    from odibi import hookspecs
+    from odibi.host import Host
+
+    function = getattr(hookspecs, name)
+    options = getattr(function, "odibi_spec", {}) or {}
+    family = next((family for family, each in hookspecs.REGISTERING.items() if each == name), None)
+    text = f"```python\n@odibi.hookimpl\ndef {signature(function, name)}: ...\n```\n\n{docstring(function)}"
+    marked = [f"{'->' if name in line or (family and 'registering' in line) else '  '} {line}".rstrip()
+              for line in _LIFE.strip().splitlines()]  # fmt: skip
+    facts = ["Every implementation is called, and one that raises does not keep the others from being called."]
+    if options.get("firstresult"):
+        facts = ["The first implementation that returns something ends it; the later ones are not called."]
+    if family or name in ("odibi_commands", "odibi_suites"):
+        facts = [
+            "It is called once, when the plugin is loaded; for one with a manifest that is when something of it is",
+            "needed. The names are its own: two plugins that offer one name are an error that names both.",
+        ]
+    parts = [text, "## When it is called", "```text\n" + "\n".join(marked) + "\n```", " ".join(facts)]
+    if family:
+        parts.append(
+            f"What is registered fulfils the contract [{family}](../contracts.md#{family}), and "
+            f"`odibi.testing.{family}` tests it."
+        )
+        host = Host()
+        known = [f"- `{each}`: `{host.target(family, each)}`" for each in host.names(family)]
+        if known:
+            parts.append("\n".join(["## What this repository registers", "", *known]))
+    return page(f"`{name}`", "One of the [hooks](../hooks.md).", *parts)
+
+
+def capabilities() -> str:
+    """What components of each family may be able to do or not."""
+    from odibi.contracts.capability import CAPABILITIES, Level
+
+    parts = []
+    for family, known in CAPABILITIES.items():
+        rows = [f"| `{name}` | {default} | {about} |" for name, (default, about) in known.items()]
+        table = "\n".join(["| capability | taken for granted | what it means |", "| --- | --- | --- |", *rows])
+        parts.append(f"## {family}\n\n{table if rows else 'None: its contract leaves nothing open.'}")
+    levels = "\n".join(f"- `{level.value}`" for level in Level)
+    intro = """
+        What a component of a family may be able to do or not. It says so in a class attribute, as far as that differs
+        from what is taken for granted: `capabilities = {"durable": "none", "ranged_read": "partial: 1 MB at least"}`.
+        A project that asks for what is `none` is refused before anything runs, and the conformance suites leave out the
+        tests of it, and list that they did.
+    """
+    return page("Capabilities", intro, f"The levels:\n\n{levels}\n\nA partial one needs a note.", *parts)
+
+
+def manifest() -> str:
+    """The manifest of a plugin, and its JSON Schema."""
+    import json
+
+    from odibi.host.manifest import NAME
+    from odibi.manifest import manifest_schema
+
+    intro = f"""
+        `{NAME}`, at the root of a plugin's top-level package, says what the plugin offers, as data: with it, commands
+        list plugins, check projects and print schemas without importing any of them. It is made from the code, by
+        `odibi plugin manifest NAME --write`, and never written by hand; `odibi plugin manifest NAME --check` and the
+        conformance kit tell where the two differ.
+
+        A plugin without a manifest works; it is imported where its manifest would have been read.
+    """
+    text = json.dumps(manifest_schema(), indent=2)
+    return page("The manifest", intro, f"## Its JSON Schema\n\n```json\n{text}\n```")
 
 
 def contracts() -> str:
@@ -445,7 +531,7 @@ def index() -> str:
     rows = [
         f"- [{re.match('# (.+)', make())[1]}]({name})"  # type: ignore[index]
         for name, make in PAGES.items()
-        if make is not index
+        if make is not index and "/" not in name
     ]
     return page("Reference", "Written from the code, and checked against it by a test.", "\n".join(rows))
 
@@ -458,6 +544,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "components.md": components,
     "contracts.md": contracts,
     "hooks.md": hooks,
+    **{f"hooks/{name}.md": partial(hook, name) for name in _hook_names()},
+    "capabilities.md": capabilities,
+    "manifest.md": manifest,
     "events.md": events,
     "errors.md": errors,
 }
@@ -468,6 +557,7 @@ def main(arguments: list[str]) -> int:
     stale = 0
     for name, make in PAGES.items():
         path, text = REFERENCE / name, make()
+        path.parent.mkdir(exist_ok=True)
         before = path.read_text("utf-8") if path.is_file() else ""
         if before == text:
             continue

@@ -105,7 +105,11 @@ def odibi_suites() -> Mapping[str, str]:  # type: ignore[empty-body]
 
 @hookspec
 def odibi_configure(project: Project) -> None:
-    """Called once for a project, when its configuration was read and checked and before anything is built."""
+    """Called once for a project, when its configuration was read and checked and before anything is built.
+
+    Args:
+        project: all of it; not to be changed.
+    """
 
 
 @hookspec(firstresult=True)
@@ -114,12 +118,19 @@ def odibi_run_node(task: Task) -> Outcome | None:
 
     The kernel's own implementation, ``task.run()``, comes last. Wrap this hook to do something around each node;
     costs a few microseconds a node as soon as any plugin implements it, and nothing otherwise.
+
+    Args:
+        task: the attempt, ready to be run; it knows its node, its number and its inputs.
     """
 
 
 @hookspec
 def odibi_event(event: Event) -> None:
-    """Told every event of every run, off the nodes' threads; see :class:`odibi.contracts.observer.Observer`."""
+    """Told every event of every run, off the nodes' threads; see :class:`odibi.contracts.observer.Observer`.
+
+    Args:
+        event: what happened; one of the classes of :mod:`odibi.events`, or a later one that is not known yet.
+    """
 
 
 @hookspec

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odibi.config.schema import component_schema
+from odibi.config.schema import DIALECT, component_schema
 from odibi.contracts import FAMILIES
 from odibi.contracts.capability import capabilities_of
+from odibi.described import KEY
 from odibi.errors import PluginError
 from odibi.host import Host, manifest
 from odibi.host.admission import COLLECTED, HOOKS
@@ -72,6 +73,61 @@ def difference(found: Found) -> str:
         return f"{file} cannot be read ({error}): {remedy}"
     places = list(_differences("", there, json.loads(manifest_text(found))))
     return f"{file} differs from the code at {', '.join(places[:5])}: {remedy}" if places else ""
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of manifests."""
+    text, texts = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
+    target = {"type": "string", "pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"}
+    said = {
+        "type": "object",
+        "description": "What JSON Schema has no word for.",
+        "properties": {
+            "type": {**text, "description": "In the words of Python: 'int | str | None', 'Sequence[str]'."},
+            "key": {**text, "description": "The option's own name, of which this may be an alias."},
+            "required": {"type": "boolean"},
+            "only": {"enum": ["read", "write"], "description": "The way in which alone it has a meaning."},
+            "secret": {"type": "boolean"},
+            "path": {"type": "boolean", "description": "Relative to the project's folder."},
+            "connection": {"type": "boolean", "description": "The name of a connection."},
+            "code": {"type": "boolean", "description": "Some values are refused by the component's code alone."},
+        },
+    }
+    component = {
+        "type": "object",
+        "properties": {
+            "class": {**target, "description": "'module:Class'."},
+            "about": {**text, "description": "One sentence."},
+            "capabilities": {"type": "object", "additionalProperties": text},
+            "effects": {"type": "array", "items": {"enum": list(EFFECTS)}},
+            "constants": {"type": "object", "description": "Class attributes that the contract asks for."},
+            "options": {
+                "type": "object",
+                "description": "A JSON Schema.",
+                "properties": {
+                    "properties": {
+                        "type": "object",
+                        "additionalProperties": {"type": "object", "properties": {KEY: said}},
+                    }
+                },
+                "required": ["properties"],
+            },
+        },
+    }
+    component["required"] = list(component["properties"])
+    named = {"type": "object", "additionalProperties": component}
+    properties: dict[str, Any] = {
+        "manifest": {"const": manifest.LAYOUT, "description": "The layout of this file."},
+        "plugin": {**text, "description": "The name of the entry point."},
+        "api": {"type": ["string", "null"], "description": "Versions of the interface, such as '>=1.0,<2'."},
+        "components": {"type": "object", "properties": dict.fromkeys(FAMILIES, named), "additionalProperties": False},
+        "hooks": {**texts, "description": "The behavioural hooks, for which the plugin is imported."},
+        "commands": {"type": "object", "additionalProperties": target},
+        "suites": {"type": "object", "additionalProperties": target},
+    }
+    required = list(properties)
+    head = {"$schema": DIALECT, "title": "The manifest of an Odibi plugin"}
+    return {**head, "type": "object", "properties": properties, "required": required}
 
 
 def manifest_file(found: Found) -> Path:
