@@ -110,6 +110,7 @@ class Fault:
         forward: whether the server is asked.
         cut_after: bytes of the answer's body, after which the connection is cut; -1 for the whole answer.
         wait: wait for this before the answer.
+        more: added to the query, for servers that check no signatures.
     """
 
     status: int = 0
@@ -117,6 +118,7 @@ class Fault:
     forward: bool = True
     cut_after: int | None = None
     wait: threading.Event | None = None
+    more: str = ""
 
 
 CUT = Fault(forward=False, cut_after=-1)
@@ -225,7 +227,7 @@ class Proxy:
             return True
         if not fault.forward:
             return False
-        status, headers, content = self._answer(asked, body)
+        status, headers, content = self._answer(asked, fault.more, body)
         if fault.wait is not None:
             fault.wait.wait(60)
         if fault.cut_after == -1 or self.closed.is_set():
@@ -234,10 +236,10 @@ class Proxy:
         connection.sendall(content if fault.cut_after is None else content[: fault.cut_after])
         return fault.cut_after is None
 
-    def _answer(self, asked: Asked, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _answer(self, asked: Asked, more: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         upstream = http.client.HTTPConnection("127.0.0.1", self._upstream, timeout=60)
         try:
-            upstream.putrequest(asked.method, asked.target, skip_host=True, skip_accept_encoding=True)
+            upstream.putrequest(asked.method, asked.target + more, skip_host=True, skip_accept_encoding=True)
             for name, value in asked.headers.items():
                 if name not in ("connection", "expect"):
                     upstream.putheader(name, value)

@@ -15,7 +15,7 @@ import attrs
 import obstore
 from obstore.store import S3Store
 
-from odibi.errors import Conflict, InvalidPath, StorageError
+from odibi.errors import Conflict, InvalidPath, NotFound, StorageError
 from odibi_s3.failures import RangeMissing, asked
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Client:
             options: dict[str, Any] = {"range": (start, stop), "if_match": f'"{head.etag}"'}
             result = self._ask(where, obstore.get, self._patient, head.key, options=options)
             return self._content(result, head, where)
-        except Conflict:
+        except (Conflict, NotFound):
             if head.version is None:
                 raise
         options = {"range": (start, stop), "version": head.version}

@@ -335,7 +335,10 @@ class S3Storage:
     def _settings(self) -> Settings:
         found = self._keys()
         endpoint = self._server()
-        plain = endpoint is not None and _check_plain(endpoint, self.allow_http)
+        try:
+            plain = endpoint is not None and _check_plain(endpoint, self.allow_http)
+        except ValueError as error:  # the options were checked when they came: it is one of the environment
+            raise StorageError(str(error), where=f"bucket {self.bucket}", remedy="Set endpoint.") from None
         virtual = self.virtual_host_style if self.virtual_host_style is not None else endpoint is None
         config: dict[str, Any] = {
             "region": self._region(found),
