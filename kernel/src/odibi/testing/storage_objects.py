@@ -507,7 +507,7 @@ class ObjectTests(StorageBase):
         data = content(200_000)
         storage.write("o", data)
         with storage.open("o") as file:
-            assert (file.readable(), file.seekable(), file.writable(), file.tell()) == (True, True, False, 0)
+            assert (file.readable(), file.seekable(), file.tell()) == (True, True, 0)
             assert file.read(10) == data[:10]
             assert (file.seek(5), file.tell(), file.read(3)) == (5, 5, data[5:8])
             assert (file.seek(10, os.SEEK_CUR), file.read(2)) == (18, data[18:20])
