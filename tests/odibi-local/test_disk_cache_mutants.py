@@ -17,6 +17,7 @@ from odibi.testing.cache import CacheSuite
 from odibi_local.cache import DiskCache
 from odibi_local.cache_files import _shard
 from odibi_local.cache_index import unsealed
+from odibi_local.conformance import DiskCacheSuite
 
 
 class Mutant(DiskCache):
@@ -137,8 +138,6 @@ ZOO: list[tuple[type[DiskCache], Callable[..., None], dict[str, Any]]] = [
 
 
 def run(cache: type[DiskCache], place: Path, test: Callable[..., None], arguments: dict[str, Any]) -> None:
-    from .test_disk_cache_suite import DiskCacheSuite
-
     class Suite(DiskCacheSuite):
         component = cache
 

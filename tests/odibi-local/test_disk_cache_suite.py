@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from odibi.testing.cache import CacheSuite, Clock
-from odibi_local.cache import DiskCache
+import pytest
+
+from odibi_local.conformance import DiskCacheSuite
 
 
 def swift_folder() -> Path:
@@ -17,21 +18,9 @@ def swift_folder() -> Path:
     return Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
 
 
-class DiskCacheSuite(CacheSuite):
-    component = DiskCache
-
-    def options(self, place: Path) -> Mapping[str, Any]:
-        return {"path": str(place)}
-
-    def set_clock(self, cache: DiskCache, clock: Clock) -> None:
-        object.__setattr__(cache, "_clock", clock)
-
-    def corrupt(self, place: Path, key: str, damage: Callable[[bytes], bytes]) -> None:
-        (file,) = place.glob(f"v1/??/{key}.*")
-        used = file.stat().st_mtime_ns
-        file.write_bytes(damage(file.read_bytes()))
-        os.utime(file, ns=(used, used))  # decay leaves no trace
-
-
 class TestDiskCache(DiskCacheSuite):
-    pass
+    @pytest.fixture
+    def place(self) -> Iterator[Path]:
+        place = swift_folder()
+        yield place
+        shutil.rmtree(place)

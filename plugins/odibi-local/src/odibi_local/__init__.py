@@ -29,4 +29,8 @@ def odibi_checkpoints() -> dict[str, str]:
 @hookimpl
 def odibi_suites() -> dict[str, str]:
     """What ``pytest --odibi-conformance`` runs on them."""
-    return {"storage.local": "odibi_local.conformance:LocalStorageSuite"}
+    return {
+        "storage.local": "odibi_local.conformance:LocalStorageSuite",
+        "cache.disk": "odibi_local.conformance:DiskCacheSuite",
+        "checkpoint.sqlite": "odibi_local.conformance:SqliteCheckpointsSuite",
+    }

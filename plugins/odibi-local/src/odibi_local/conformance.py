@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from odibi.testing.cache import CacheSuite, Clock
+from odibi.testing.checkpoint import CheckpointSuite
 from odibi.testing.storage import StorageSuite
+from odibi_local.cache import DiskCache
+from odibi_local.checkpoints import SqliteCheckpoints
 from odibi_local.storage import LocalStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -43,3 +48,34 @@ class LocalStorageSuite(StorageSuite):
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, most)
+
+
+class DiskCacheSuite(CacheSuite):
+    """The cache for ``type: disk``."""
+
+    component: ClassVar[type] = DiskCache
+
+    def options(self, place: Path) -> dict[str, Any]:
+        """The folder itself."""
+        return {"path": str(place)}
+
+    def set_clock(self, cache: DiskCache, clock: Clock) -> None:
+        """As :meth:`DiskCache.with_clock` does."""
+        object.__setattr__(cache, "_clock", clock)
+
+    def corrupt(self, place: Path, key: str, damage: Callable[[bytes], bytes]) -> None:
+        """There is one file with the content; decay leaves no trace in its times."""
+        (file,) = place.glob(f"v1/??/{key}.*")
+        used = file.stat().st_mtime_ns
+        file.write_bytes(damage(file.read_bytes()))
+        os.utime(file, ns=(used, used))
+
+
+class SqliteCheckpointsSuite(CheckpointSuite):
+    """The checkpoint store for ``type: sqlite``."""
+
+    component: ClassVar[type] = SqliteCheckpoints
+
+    def options(self, place: Path) -> dict[str, Any]:
+        """A database in it."""
+        return {"path": str(place / "runs.db")}
