@@ -68,20 +68,24 @@ class SimulatedS3Suite(StorageSuite):
         return handles[place]
 
 
-class FaultySimulatedS3Suite(SimulatedS3Suite):
-    """A bucket in a folder, behind a network and a service on a bad day."""
-
-    def options(self, place: Path) -> Mapping[str, Any]:
-        """With faults, and the retries that it takes to get through them in each of thousands of requests."""
-        return {**super().options(place), "faults": dict(FAULTS), "seed": 20, "retries": 12}
-
-
 class VersionedSimulatedS3Suite(SimulatedS3Suite):
     """A bucket in a folder that keeps versions."""
 
     def options(self, place: Path) -> Mapping[str, Any]:
         """With versions."""
         return {**super().options(place), "versioning": True}
+
+
+class FaultySimulatedS3Suite(VersionedSimulatedS3Suite):
+    """A bucket in a folder, behind a network and a service on a bad day.
+
+    It keeps versions: without them, nobody can tell whether a conditional write whose answer was lost was done, once
+    another one came on top of it.
+    """
+
+    def options(self, place: Path) -> Mapping[str, Any]:
+        """With faults, and the retries that it takes to get through them in each of thousands of requests."""
+        return {**super().options(place), "faults": dict(FAULTS), "seed": 20, "retries": 12}
 
 
 class MemorySimulatedS3Suite(SimulatedS3Suite):

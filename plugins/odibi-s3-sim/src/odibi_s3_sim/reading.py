@@ -68,6 +68,7 @@ class ObjectReader(io.RawIOBase):
         if base + offset < 0:
             raise ValueError(f"there is no byte {base + offset}")
         self._at = base + offset
+        self._given = self._given or whence == os.SEEK_END  # that told the size
         return self._at
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
