@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import tempfile
 import time
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import attrs
 import pytest
 
-from odibi.testing.component import together
+from odibi.testing.clock import PATIENCE, START, Clock
+from odibi.testing.component import ComponentSuite, together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from odibi.contracts.cache import Cache
-    from odibi.testing.cache import CacheSuite
+
+__all__ = ["PATIENCE", "START", "CacheBase", "Clock", "Opened", "Stopped", "Warnings"]
+__all__ += ["content", "flip", "in_threads", "keys_of", "writing"]
 
 T = TypeVar("T")
-
-START = 1_700_000_000.0
-"""Where a clock begins: a moment that file systems can hold."""
-
-PATIENCE = 60.0
-"""Seconds after which a test gives up waiting."""
-
-
-@attrs.define
-class Clock:
-    """A clock that a test turns.
-
-    Attributes:
-        now: seconds since the epoch.
-    """
-
-    now: float = START
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
 
 
 class Opened:
@@ -57,7 +37,7 @@ class Opened:
         clock: what the caches take the time from; ``None`` if they cannot be told.
     """
 
-    def __init__(self, suite: CacheSuite, place: Path, clock: Clock | None) -> None:
+    def __init__(self, suite: CacheBase, place: Path, clock: Clock | None) -> None:
         self._suite, self._place, self._clock = suite, place, clock
         self._caches: list[Cache] = []
 
@@ -169,3 +149,50 @@ def in_threads(count: int, work: Callable[[int], T]) -> list[T]:
             raise result
         found.append(result)
     return found
+
+
+class CacheBase(ComponentSuite):
+    """What a plugin says of its cache, and what the tests use."""
+
+    family = "cache"
+
+    # --- what a subclass says ---------------------------------------------------------------------------------------
+
+    def make_bounded(self, place: Path, max_bytes: int) -> Cache:
+        """A cache for ``place`` that keeps below ``max_bytes``; by an option ``max_size``, where nothing is said."""
+        return cast("Cache", self.component(**self.options(place), max_size=max_bytes))
+
+    def set_clock(self, cache: Any, clock: Clock) -> None:
+        """Make a cache that nobody has used take the time, in seconds since the epoch, from ``clock()``."""
+
+    def corrupt(self, place: Path, key: str, damage: Callable[[bytes], bytes]) -> None:
+        """Replace the stored bytes of ``key``'s content by what ``damage`` makes of them, behind the caches' backs."""
+        raise NotImplementedError
+
+    def process_code(self, place: Path) -> str:
+        """Python statements with which another process has a cache on ``place`` in its variable ``cache``."""
+        options = json.dumps(dict(self.options(place)))
+        home, name = self.component.__module__, self.component.__qualname__
+        return f"import json, {home}\ncache = {home}.{name}(**json.loads({options!r}))"
+
+    # --- what the tests use -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def opened(self, folder: Path) -> Iterator[Opened]:
+        """A new place in ``folder`` for the time of the ``with`` block."""
+        store = self.open_place(folder)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def open_place(self, folder: Path) -> Opened:
+        """A new place in ``folder``."""
+        turns = type(self).set_clock is not CacheBase.set_clock
+        return Opened(self, Path(tempfile.mkdtemp(dir=folder)), Clock() if turns else None)
+
+    @pytest.fixture
+    def store(self, place: Path) -> Iterator[Opened]:
+        """A new place."""
+        with self.opened(place) as store:
+            yield store
