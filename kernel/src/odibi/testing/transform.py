@@ -406,7 +406,8 @@ class TransformSuite(ComponentSuite):
         if suite is None:
             pytest.skip("the suite is in a module that other processes cannot import")
         where = [(each.__module__, each.__qualname__) for each in (suite, self.component)]
-        one, other = (_in_another_process(where, seed) for seed in ("1", "2"))
+        one, other = together(*(partial(_in_another_process, where, seed) for seed in ("1", "2")))
+        assert isinstance(one, str), one
         assert one == other, "it gives something else in another process"
 
     def _is_ours(self, other: type) -> bool:
@@ -601,7 +602,7 @@ def _can_be_imported(cls: type) -> bool:
     return found is cls and not cls.__module__.startswith(("tests.", "test_")) and cls.__module__ != "__main__"
 
 
-def _in_another_process(what: list[Any], seed: str) -> str:
+def _in_another_process(what: Sequence[Any], seed: str) -> str:
     done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", _IN_ANOTHER_PROCESS, json.dumps(what)],
         capture_output=True,
