@@ -18,7 +18,7 @@ import attrs
 
 from odibi import Secret, option
 from odibi.contracts.storage import ABSENT, ALWAYS, Match, Stat, check_path
-from odibi.errors import Conflict, NotFound, Transient
+from odibi.errors import Conflict, NotFound, StorageError, Transient
 from odibi_s3.client import Client, Head, Settings
 from odibi_s3.conditions import Conditions, Heeds
 from odibi_s3.credentials import Found, Keys, find
