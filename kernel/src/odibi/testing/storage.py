@@ -43,5 +43,5 @@ from odibi.testing.storage_refusals import RefusalTests
 __all__ = ["StorageSuite"]
 
 
-class StorageSuite(ObjectTests, RefusalTests, RaceTests, FolderTests):
+class StorageSuite(FolderTests, RaceTests, RefusalTests, ObjectTests):  # pytest runs the tests of the last base first
     """Tests of one storage; see the module for how to use it."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from odibi.contracts.storage import When
 
-__all__ = ["FolderMemoryStorage", "Kept", "MemoryStorage", "Shelf", "cut_off", "forget", "shelf"]
+__all__ = ["Draft", "FolderMemoryStorage", "Kept", "MemoryStorage", "Shelf", "cut_off", "forget", "shelf"]
 
 STAGE = ".odibi-stage-"
 """How the last part of a staged folder begins; see :class:`odibi.contracts.storage.FolderStorage`."""
@@ -109,17 +109,19 @@ def cut_off(name: str) -> Iterator[None]:
         found.reachable = True
 
 
-class _Draft(io.BytesIO):
+class Draft(io.BytesIO):
     """A file that keeps its content when a library closes it, as writers of archives do."""
 
     content: bytes | None = None
 
     def close(self) -> None:
+        """Keep what was written."""
         if self.content is None:
             self.content = self.getvalue()
         super().close()
 
     def whole(self) -> bytes:
+        """All that was written."""
         return self.getvalue() if self.content is None else self.content
 
 
@@ -157,7 +159,7 @@ class MemoryStorage:
         """A binary file that becomes the object when the ``with`` block ends."""
         path = _object_path(path)
         self._reach(path)
-        draft = _Draft()
+        draft = Draft()
         yield draft
         self._put(path, draft.whole(), when)
 

@@ -16,9 +16,9 @@ from urllib.parse import unquote
 import attrs
 
 from odibi import option
-from odibi.contracts.storage import ABSENT, ALWAYS, Match, Stat
+from odibi.contracts.storage import ABSENT, ALWAYS, Match, Stat, check_path
 from odibi.errors import Conflict, NotFound, StorageError, Transient
-from odibi.testing.reference.storage import STAGE, FolderMemoryStorage, MemoryStorage, cut_off, is_below, shelf
+from odibi.testing.reference.storage import STAGE, Draft, FolderMemoryStorage, MemoryStorage, cut_off, is_below, shelf
 from odibi.testing.storage import StorageSuite
 from odibi.testing.zoo import Zoo
 
@@ -74,7 +74,9 @@ class TakesOneBuffer(MemoryStorage):
 
     def write(self, path: str, data: Data, *, when: When = ALWAYS) -> Stat:
         """Read once."""
-        return super().write(path, data if isinstance(data, (bytes, memoryview)) else data.read(1 << 20), when=when)
+        check_path(path)
+        one = isinstance(data, (bytes, bytearray, memoryview))
+        return super().write(path, data if one else cast("BinaryIO", data).read(1 << 20), when=when)
 
 
 @zoo.defect
@@ -83,6 +85,7 @@ class StopsAtAShortRead(MemoryStorage):
 
     def write(self, path: str, data: Data, *, when: When = ALWAYS) -> Stat:
         """Read until a part is short."""
+        check_path(path)
         if isinstance(data, (bytes, bytearray, memoryview)):
             return super().write(path, data, when=when)
         parts = [data.read(1 << 16)]
@@ -223,6 +226,7 @@ class WritesInTwoSteps(MemoryStorage):
             self._check(path, when)
         if len(data) > 1000:
             super()._put(path, data[: len(data) // 2], ALWAYS)
+            time.sleep(0)
         return super()._put(path, data, ALWAYS if len(data) > 1000 else when)
 
 
@@ -244,6 +248,7 @@ class WritesWhileItReads(MemoryStorage):
 
     def write(self, path: str, data: Data, *, when: When = ALWAYS) -> Stat:
         """Part by part."""
+        check_path(path)
         if isinstance(data, (bytes, bytearray, memoryview)):
             return super().write(path, data, when=when)
         so_far = data.read(1 << 16)
@@ -272,10 +277,11 @@ class DeletesWhenItFails(MemoryStorage):
 
 @zoo.defect
 class SwallowsTheErrorOfAFile(MemoryStorage):
-    """A file that breaks is taken for one that ends."""
+    """A file whose disk fails is taken for one that ends."""
 
     def write(self, path: str, data: Data, *, when: When = ALWAYS) -> Stat:
         """Until it raises."""
+        check_path(path)
         if isinstance(data, (bytes, bytearray, memoryview)):
             return super().write(path, data, when=when)
         parts = []
@@ -292,11 +298,12 @@ class PublishesWhatRaised(MemoryStorage):
     @contextmanager
     def create(self, path: str, *, when: When = ALWAYS) -> Iterator[BinaryIO]:
         """In ``finally``."""
-        file = io.BytesIO()
+        check_path(path)
+        file = Draft()
         try:
             yield file
         finally:
-            self.write(path, file.getvalue(), when=when)
+            self.write(path, file.whole(), when=when)
 
 
 @zoo.defect
@@ -306,7 +313,8 @@ class PublishesWhatWasInterrupted(MemoryStorage):
     @contextmanager
     def create(self, path: str, *, when: When = ALWAYS) -> Iterator[BinaryIO]:
         """Discard after an Exception alone."""
-        file, failed = io.BytesIO(), False
+        check_path(path)
+        file, failed = Draft(), False
         try:
             yield file
         except Exception:
@@ -314,7 +322,7 @@ class PublishesWhatWasInterrupted(MemoryStorage):
             raise
         finally:
             if not failed:
-                self.write(path, b"" if file.closed else file.getvalue(), when=when)
+                self.write(path, file.whole(), when=when)
 
 
 @zoo.defect
@@ -347,6 +355,7 @@ class PublishesOnClose(MemoryStorage):
     @contextmanager
     def create(self, path: str, *, when: When = ALWAYS) -> Iterator[BinaryIO]:
         """As if the end of the file were the end of the block."""
+        check_path(path)
         file = _PublishesOnClose(self, path)
         yield file
         if not file.closed:
@@ -402,6 +411,7 @@ class ShowsDrafts(MemoryStorage):
     @contextmanager
     def create(self, path: str, *, when: When = ALWAYS) -> Iterator[BinaryIO]:
         """Beside it."""
+        check_path(path)
         self.write(f"{path}.tmp", b"")
         try:
             with super().create(path, when=when) as file:
