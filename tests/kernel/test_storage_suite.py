@@ -24,14 +24,14 @@ def test_storages_without_a_name_share_nothing() -> None:
 
 
 def test_storages_of_one_name_share_their_objects_until_they_are_forgotten() -> None:
-    first, second = MemoryStorage("lake"), FolderMemoryStorage("lake")
+    first, second = MemoryStorage(name="lake"), FolderMemoryStorage("lake")
     try:
         first.write("o", b"1")
         first.close()
         assert second.read("o") == b"1"
         forget("lake")
         with pytest.raises(NotFound):
-            MemoryStorage("lake").read("o")
+            MemoryStorage(name="lake").read("o")
         forget("lake")
         forget("never there")
     finally:
@@ -39,7 +39,7 @@ def test_storages_of_one_name_share_their_objects_until_they_are_forgotten() -> 
 
 
 def test_it_can_be_cut_off_for_a_while() -> None:
-    lake = MemoryStorage("lake")
+    lake = MemoryStorage(name="lake")
     try:
         lake.write("o", b"1")
         listing = lake.list()
