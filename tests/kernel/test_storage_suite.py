@@ -24,7 +24,7 @@ def test_storages_without_a_name_share_nothing() -> None:
 
 
 def test_storages_of_one_name_share_their_objects_until_they_are_forgotten() -> None:
-    first, second = MemoryStorage(name="lake"), FolderMemoryStorage("lake")
+    first, second = MemoryStorage(name="lake"), FolderMemoryStorage(name="lake")
     try:
         first.write("o", b"1")
         first.close()

@@ -334,7 +334,7 @@ os._exit(0)
         assert self.raw_get(place, "d/from there") == b"2\r\n"
         assert storage.read("d/from here") == b"4"
 
-    @needs("shared")
+    @needs("shared", "atomic_write")
     @pytest.mark.parametrize("way", ["write", "create"])
     @pytest.mark.parametrize("old", [None, b"the old object"], ids=["nothing", "an object"])
     def test_a_killed_writer_leaves_what_was(self, storage: Storage, place: Path, way: str, old: bytes | None) -> None:

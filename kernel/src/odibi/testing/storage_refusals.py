@@ -138,6 +138,7 @@ class RefusalTests(StorageBase):
 
     # --- faults of others -------------------------------------------------------------------------------------------
 
+    @needs("atomic_write")
     @pytest.mark.parametrize("old", [None, b"the old object"], ids=["nothing", "an object"])
     @pytest.mark.parametrize("size", _BREAKS)
     def test_a_file_that_breaks_leaves_what_was(
@@ -182,6 +183,7 @@ class RefusalTests(StorageBase):
                 getattr(file, finish)()
             raise error
 
+    @needs("atomic_write")
     def test_nobody_sees_a_write_that_is_under_way(self, storage: Storage, other: Storage, place: Path) -> None:
         """Until it is done there is the old object, whole, or nothing: for readers, in listings, and in the backend."""
         for old in (None, b"the old object"):
@@ -197,6 +199,7 @@ class RefusalTests(StorageBase):
             assert other.read("d/o") == content(10_000_000)
             storage.write("d/o", b"the old object")
 
+    @needs("atomic_write")
     def test_nobody_sees_an_object_that_is_being_created(self, storage: Storage, other: Storage, place: Path) -> None:
         """However much was written or flushed, and though the file may be closed, there is what was before."""
         for old in (None, b"the old object"):
@@ -229,6 +232,7 @@ class RefusalTests(StorageBase):
         storage.write("d/o", b"new", when=Match(storage.stat("d/o").etag))
         assert storage.read("d/o") == b"new"
 
+    @needs("atomic_write")
     def test_a_backend_that_goes_away_during_a_write(self, storage: Storage, place: Path) -> None:
         """The write raises, and the old object is there, whole, or, if that is all that failed to arrive, the new."""
         storage.write("d/o", b"old")
