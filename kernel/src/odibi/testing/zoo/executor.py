@@ -241,6 +241,7 @@ class LeavesOutTheTimes(SerialExecutor):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class ForgetsAfterAFailure(SerialExecutor):
     """After a failure it runs nothing more, in this work or in the next."""
 
@@ -261,6 +262,7 @@ class ForgetsAfterAFailure(SerialExecutor):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class FetchesTheLatest(SerialExecutor):
     """Whatever reference is asked for, it gives the last value there was of its kind."""
 
@@ -278,6 +280,7 @@ class FetchesTheLatest(SerialExecutor):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class FetchesOnce(SerialExecutor):
     """A value is gone once it was fetched."""
 
@@ -292,6 +295,7 @@ class FetchesOnce(SerialExecutor):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class ForgetsValuesOfBefore(SerialExecutor):
     """When it drains again, it forgets the values of before."""
 
@@ -383,6 +387,7 @@ class RecursesAlongChains(SerialExecutor):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class DrainsOnce(SerialExecutor):
     """A second drain does nothing."""
 
@@ -420,6 +425,7 @@ class SwallowsTheQueuesErrors(SerialExecutor):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class ClosesOnce(SerialExecutor):
     """Closed a second time it raises."""
 
@@ -622,6 +628,7 @@ class StartsAThreadForEachHint(Crew):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class KeepsThreadsWhenItIsClosed(Crew):
     """A thread that waits for work stays, and the process with it."""
 
@@ -634,6 +641,7 @@ class KeepsThreadsWhenItIsClosed(Crew):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class WaitsForItself(Crew):
     """It waits for all its workers before it drains again, also for one whose node never ended its turn."""
 

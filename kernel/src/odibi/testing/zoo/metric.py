@@ -247,6 +247,7 @@ class StopsAtTheFirstMistake(MemoryMetrics):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class KeepsWhatItWasHanded(MemoryMetrics):
     """It sums up when it is asked, from measurements that the caller has used again since."""
 
@@ -299,6 +300,7 @@ class ForgetsWhichLabel(MemoryMetrics):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class JoinsLabels(MemoryMetrics):
     """It tells series apart by their labels joined with commas."""
 
@@ -311,6 +313,7 @@ class JoinsLabels(MemoryMetrics):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class MindsTheOrderOfLabels(MemoryMetrics):
     """Labels that are said in another order are another series."""
 
@@ -390,6 +393,7 @@ class ExportResets(MemoryMetrics):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class FlushResets(MemoryMetrics):
     """Counters begin again at each flush."""
 
@@ -409,6 +413,7 @@ class FlushResets(MemoryMetrics):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class FlushSendsTheLastButOne(MemoryMetrics):
     """What was recorded since the last flush is sent by the next."""
 
@@ -451,6 +456,7 @@ class ExportsNaN(MemoryMetrics):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class ExportsItsOwn(MemoryMetrics):
     """What it exports is what it holds: whoever changes that changes the sink."""
 
@@ -567,6 +573,7 @@ class ExportsWithoutTheLock(MemoryMetrics):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class ShowsItsToken(MemoryMetrics):
     """Its error for an endpoint that refuses it quotes the token."""
 

@@ -486,6 +486,7 @@ class GivesThemAsTheFolderDoes(FolderSource):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class RemembersItsLastPoll(FolderSource):
     """Polled again, it goes on where it was, whatever offset it is handed."""
 
@@ -538,6 +539,7 @@ class GivesTuples(FolderSource):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class ChangesWhatItGave(FolderSource):
     """It gives one list each time, with what was in it before taken out."""
 
@@ -550,10 +552,11 @@ class ChangesWhatItGave(FolderSource):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class WaitsWhenItIsClosed(FolderSource):
     """Closing it waits for the iterator to end."""
 
-    _polls: list[Event] = attrs.field(factory=list, init=False, repr=False)
+    _polls: list[Any] = attrs.field(factory=list, init=False, repr=False)
 
     def poll(self, offset: str | None, stop: Event) -> Iterator[Batch]:
         """Remembered until it is told to stop."""
