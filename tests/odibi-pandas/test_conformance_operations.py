@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from odibi.testing.transform import TransformSuite
 from odibi_pandas import conformance_operations
-from odibi_pandas.conformance_operations import SUITES
 from odibi_pandas.operations import OPERATIONS
 
-
-def test_every_operation_has_a_suite() -> None:
-    assert sorted(SUITES) == sorted(f"transform.{name}" for name in OPERATIONS)
-    assert len(set(SUITES.values())) == len(SUITES)
+SUITES = {name: f"{home.rpartition(':')[2]}Suite" for name, home in OPERATIONS.items()}
 
 
-globals().update(
-    {f"Test{name}": getattr(conformance_operations, name) for _, name in (full.split(":") for full in SUITES.values())}
-)
+def test_every_operation_has_a_suite_of_its_own() -> None:
+    for name, suite in SUITES.items():
+        found = getattr(conformance_operations, suite)
+        assert issubclass(found, TransformSuite)
+        assert f"{found.component.__module__}:{found.component.__name__}" == OPERATIONS[name]
+
+
+globals().update({f"Test{suite}": getattr(conformance_operations, suite) for suite in SUITES.values()})

@@ -328,27 +328,3 @@ class UnpivotSuite(_OnPandas):
 
     def options(self, place: Path) -> dict[str, Any]:
         return {"id_columns": "id", "value_columns": ["jan", "feb"]}
-
-
-SUITES: dict[str, str] = {
-    f"transform.pandas.{name}": f"odibi_pandas.conformance_operations:{suite}"
-    for name, suite in {
-        "aggregate": "AggregateSuite",
-        "cast": "CastSuite",
-        "derive": "DeriveSuite",
-        "drop": "DropSuite",
-        "drop_duplicates": "DropDuplicatesSuite",
-        "explode": "ExplodeSuite",
-        "fillna": "FillnaSuite",
-        "filter": "FilterSuite",
-        "join": "JoinSuite",
-        "pivot": "PivotSuite",
-        "rename": "RenameSuite",
-        "sample": "SampleSuite",
-        "select": "SelectSuite",
-        "sort": "SortSuite",
-        "union": "UnionSuite",
-        "unpivot": "UnpivotSuite",
-    }.items()
-}
-"""What ``odibi_suites`` registers of it."""
