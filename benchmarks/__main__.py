@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.figures import Report
 from benchmarks.settings import Settings
 
-SUITES = ("overhead", "makespan", "memory", "startup", "sql", "io", "warm", "warm-process", "cache", "journal")
+SUITES = ("overhead", "makespan", "memory", "startup", "sql", "io", "warm", "warm-process", "cache", "journal", "s3")
 DISTRIBUTIONS = (
     "odibi-kernel",
     "odibi-pandas",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import subprocess
 import sys
@@ -111,6 +112,7 @@ class Fault:
         cut_after: bytes of the answer's body, after which the connection is cut; -1 for the whole answer.
         wait: wait for this before the answer.
         more: added to the query, for servers that check no signatures.
+        hide_etag: empty the etags in the answer's body.
     """
 
     status: int = 0
@@ -119,6 +121,7 @@ class Fault:
     cut_after: int | None = None
     wait: threading.Event | None = None
     more: str = ""
+    hide_etag: bool = False
 
 
 CUT = Fault(forward=False, cut_after=-1)
@@ -228,6 +231,9 @@ class Proxy:
         if not fault.forward:
             return False
         status, headers, content = self._answer(asked, fault.more, body)
+        if fault.hide_etag:
+            content = re.sub(b"<ETag>[^<]*</ETag>", b"<ETag></ETag>", content)
+            headers["content-length"] = str(len(content))
         if fault.wait is not None:
             fault.wait.wait(60)
         if fault.cut_after == -1 or self.closed.is_set():

@@ -578,6 +578,7 @@ DEVIATIONS: dict[tuple[str, str], str] = {
     ("moto", "an_upload_that_was_given_up_is_gone"): "completing it is 500",
     ("moto", "an_upload_can_be_for_an_etag"): "If-Match is ignored when an upload ends",
     ("moto", "a_key_that_is_too_long_is_refused"): "it is taken",
+    ("moto", "parts_go_in_the_order_of_their_numbers"): "they are put in order",
 }
 """System and fact to what it does instead."""
 

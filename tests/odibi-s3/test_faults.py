@@ -192,7 +192,7 @@ def test_a_writer_that_cannot_know_whether_it_won_does_not_say_that_it_lost(prob
         return LOST
 
     def meanwhile(asked):
-        if asked.method == "PUT":
+        if asked.method == "HEAD":
             straight.write("o", b"another's")
             proxy.decide = lambda asked: None
 
@@ -200,6 +200,31 @@ def test_a_writer_that_cannot_know_whether_it_won_does_not_say_that_it_lost(prob
     with pytest.raises(Transient, match="lost"):
         probed.write("o", b"mine", when=ABSENT)
     assert straight.read("o") == b"another's"
+
+
+def test_a_writer_that_lost_to_one_that_replaced_the_same_says_so(probed, straight, proxy):
+    """As on Ceph, which answers 500 to who loses a race."""
+    for when in (ABSENT, "Match"):
+        when = when if when is ABSENT else Match(straight.stat("o").etag)
+        header = "if-none-match" if when is ABSENT else "if-match"
+
+        def decide(asked, when=when, header=header):
+            if asked.method == "PUT" and header in asked.headers:
+                proxy.decide = lambda asked: None
+                straight.write("o", f"another's {header}".encode(), when=when)
+                return Fault(500, "UnknownError")
+            return None
+
+        proxy.decide = decide
+        with pytest.raises(Conflict):
+            probed.write("o", b"mine", when=when)
+        assert straight.read("o") == f"another's {header}".encode()
+
+
+def test_a_server_that_tells_no_etag_of_an_upload_is_asked_for_it(storage, straight, proxy):
+    """As Ceph's gateway does not, in words that the client library understands."""
+    proxy.decide = lambda asked: Fault(hide_etag=True) if asked.method == "POST" else None
+    assert storage.write("o", b"p" * (PART + 1)).etag == straight.stat("o").etag
 
 
 def test_a_writer_that_lost_says_so_though_others_answers_were_lost(probed, straight, proxy):

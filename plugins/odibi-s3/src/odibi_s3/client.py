@@ -178,7 +178,9 @@ class Client:
         return _etag(result["e_tag"], where)
 
     def put_parts(self, key: str, parts: Buffer | Iterable[Buffer], part_size: int, mark: str, where: str) -> str:
-        """Write an object in several requests, whatever is there; its etag. It shows when the last part is there.
+        """Write an object in several requests, whatever is there; its etag, which some servers do not tell.
+
+        It shows when the last part is there.
 
         What the iterable raises is raised, and the upload is given up.
         """
@@ -193,7 +195,7 @@ class Client:
             chunk_size=part_size,
             max_concurrency=self._settings.parallel,
         )
-        return _etag(result["e_tag"], where)
+        return _bare(result["e_tag"])
 
     def delete(self, key: str, where: str) -> None:
         """Remove an object, if there is one."""

@@ -6,9 +6,13 @@ belong to an etag). An object that nobody lists is written, and must not be writ
 
 **A lost answer.** A conditional write whose answer was lost may have been done. Sent again, it would meet its own
 object and be refused: a lost race that nobody won. So the client library, which sends such requests again by itself,
-is told not to, and each write carries a mark that no other write has. If a later attempt is refused, the object is
-looked at: with our mark, the write was done. With another one, ours may have been done and replaced since, or not: then
-the answer is :class:`~odibi.errors.Transient`, not :class:`~odibi.errors.Conflict`, as nobody can know that it lost.
+is told not to, and each write carries a mark that no other write has, and the etag that it was to replace. After an
+answer that leaves it open, and when a later attempt is refused, the object is looked at. With our mark, the write was
+done. With the mark of one that replaced what ours was to replace, ours was not, and never will be: the race is lost.
+With anything else, ours may have been done and replaced since, or not: then the answer is
+:class:`~odibi.errors.Transient`, not :class:`~odibi.errors.Conflict`, as nobody can know that it lost.
+
+Ceph's gateway answers "500 UnknownError" to a writer that loses a race, so that all this is not as rare as it sounds.
 """
 
 from __future__ import annotations
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 
     from odibi.contracts.storage import When
     from odibi_s3.client import Client
+
+_OVER = "/"
+"""Between a mark and the etag that is replaced, which is empty where nothing is."""
 
 
 @attrs.frozen
@@ -78,18 +85,28 @@ class Conditions:
             StorageError: the server would ignore the condition.
         """
         etag = self._header(client, when, where)
-        mark, unsure, attempt = token_hex(16), False, 0
+        over = when.etag if isinstance(when, Match) else ""
+        mark, unsure, attempt = f"{token_hex(16)}{_OVER}{over}", False, 0
         while True:
             try:
                 return client.put_if(key, data, etag, mark, where)
             except Conflict:
                 if not unsure:
                     raise
-                return _own(client, key, mark, where)
+                done = _is_done(client, key, mark, where)
+                if done is not None:
+                    return done
+                raise _unknown(where) from None
             except Transient as error:
-                unsure = unsure or not isinstance(error, Busy)
-                if attempt >= self.retries:
-                    raise
+                last = error
+            if not isinstance(last, Busy):
+                unsure = True
+                with suppress(Transient):
+                    done = _is_done(client, key, mark, where)
+                    if done is not None:
+                        return done
+            if attempt >= self.retries:
+                raise last
             most = min(self.backoff * 2**attempt, self.max_backoff)
             self.sleep(random.uniform(most / 2, most))  # noqa: S311 - nothing depends on who could guess it
             attempt += 1
@@ -117,12 +134,25 @@ class Conditions:
         return f'"{when.etag}"' if heeds.quoted else when.etag
 
 
-def _own(client: Client, key: str, mark: str, where: str) -> str:
-    with suppress(NotFound):
+def _is_done(client: Client, key: str, mark: str, where: str) -> str | None:
+    """The etag of what was written with a mark; ``None`` if that cannot be told.
+
+    Raises:
+        Conflict: it was not written, as another write replaced what it was to replace.
+    """
+    try:
         head = client.head(key, where)
-        if head.mark == mark:
-            return head.etag
-    raise Transient(
+    except NotFound:
+        return None
+    if head.mark == mark:
+        return head.etag
+    if head.mark is not None and _OVER in head.mark and head.mark.partition(_OVER)[2] == mark.partition(_OVER)[2]:
+        raise Conflict("another writer was faster", where=where, remedy="Read it again and decide anew.")
+    return None
+
+
+def _unknown(where: str) -> Transient:
+    return Transient(
         "the answer to a conditional write was lost, and the object has changed since",
         where=where,
         remedy="Read it, and decide anew.",

@@ -297,16 +297,21 @@ class S3Storage:
             sink.discard()
 
     def _put_parts(self, client: Client, key: str, parts: Buffer | Iterable[Buffer], part_size: int, where: str) -> str:
-        mark = token_hex(16)
+        mark, etag = token_hex(16), ""
+        gone = False
         try:
-            return client.put_parts(key, parts, part_size, mark, where)
+            etag = client.put_parts(key, parts, part_size, mark, where)
         except UploadGone:
-            # The request that completes an upload was sent twice, as the answer to the first one was lost.
-            with suppress(NotFound):
-                head = client.head(key, where)
-                if head.mark == mark:
-                    return head.etag
-        raise Transient("the upload was lost, or replaced as it ended", where=where, remedy="Write it again.")
+            gone = True  # perhaps as the request that completes it was sent twice: the answer to the first was lost
+        if etag:
+            return etag
+        with suppress(NotFound):
+            head = client.head(key, where)
+            if head.mark == mark:
+                return head.etag
+        if gone:
+            raise Transient("the upload was lost, or replaced as it ended", where=where, remedy="Write it again.")
+        return f"replaced-{mark}"  # already, and by another object: its etag was never seen, and nothing has it now
 
     def _key(self, path: str) -> str:
         return key_of(self.prefix, path)
