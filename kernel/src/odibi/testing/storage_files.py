@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from functools import lru_cache
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +24,10 @@ NAMES = (
     "%41",
     "a%2Fb",
     "a#b",
+    "a#c",
     "a+b",
     "a?b=c",
+    "a?d",
     "a&b",
     "day=2024-01-01/part-0.parquet",
     "[a-z]*",
@@ -133,32 +135,28 @@ class ShortReads(io.RawIOBase):
         return self._file.read(min(size, self._most))
 
 
-class Watched(io.BytesIO):
+class _Watched(ShortReads):
+    def __init__(self, data: bytes, look: Callable[[int], object]) -> None:
+        super().__init__(data, 1 << 20)
+        self._look = look
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        self._look(self._file.tell())
+        return super().readinto(buffer)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._look(self._file.tell())
+        return super().read(size)
+
+
+def watched(data: bytes, look: Callable[[int], object] = lambda _: None) -> BinaryIO:
     """A file that calls a function at each read, while the storage is in the middle of its work.
 
     Args:
         data: what it gives in all.
         look: called at each read with the number of bytes that were given before.
     """
-
-    def __init__(self, data: bytes, look: Callable[[int], object]) -> None:
-        super().__init__(data)
-        self._look = look
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """As any file."""
-        self._look(self.tell())
-        return super().read(size)
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """As any file."""
-        self._look(self.tell())
-        return super().readinto(buffer)
-
-    def read1(self, size: int | None = -1, /) -> bytes:
-        """As any file."""
-        self._look(self.tell())
-        return super().read1(size)
+    return cast("BinaryIO", _Watched(data, look))
 
 
 class Breaking(ShortReads):

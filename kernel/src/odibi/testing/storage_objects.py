@@ -19,7 +19,7 @@ from odibi.contracts.storage import ABSENT, Match, Stat
 from odibi.errors import Conflict, InvalidPath, NotFound, StorageError
 from odibi.testing.component import needs
 from odibi.testing.storage_base import StorageBase, paths_of, there
-from odibi.testing.storage_files import NAMES, STRANGE_NAMES, ShortReads, Watched, content
+from odibi.testing.storage_files import NAMES, STRANGE_NAMES, ShortReads, content, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -118,7 +118,7 @@ class ObjectTests(StorageBase):
             "buffered": lambda: io.BufferedReader(raw),
             "unbuffered": lambda: file.open("rb", buffering=0),
             "short reads": lambda: raw,
-            "watched": lambda: Watched(data, lambda _: None),
+            "watched": lambda: watched(data),
         }
         with cast("BinaryIO", sources[kind]()) as source:
             assert storage.write("o", source).size == size

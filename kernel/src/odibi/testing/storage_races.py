@@ -14,7 +14,7 @@ from odibi.contracts.storage import ABSENT, Match, Stat
 from odibi.errors import Conflict, NotFound
 from odibi.testing.component import needs, together
 from odibi.testing.storage_base import StorageBase, paths_of, there
-from odibi.testing.storage_files import Watched, content, often_switching
+from odibi.testing.storage_files import content, often_switching, watched
 from odibi.testing.storage_histories import histories
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class RaceTests(StorageBase):
 
         ways: dict[str, Callable[[], object]] = {
             "write": lambda: storage.write(path, data, when=when),
-            "file": lambda: storage.write(path, Watched(data, lambda _: None), when=when),
+            "file": lambda: storage.write(path, watched(data), when=when),
             "create": create,
         }
         return ways[way]
@@ -131,7 +131,7 @@ class RaceTests(StorageBase):
                     came.append(other.write(path, b"rival"))
 
             with pytest.raises(Conflict):
-                storage.write(path, Watched(content(100_000), come), when=when)
+                storage.write(path, watched(content(100_000), come), when=when)
             assert storage.read(path) == b"rival"
             assert storage.stat(path).etag == came[0].etag
 
@@ -217,7 +217,7 @@ class RaceTests(StorageBase):
                                 file.write(data[: len(data) // 2])
                                 file.write(data[len(data) // 2 :])
                         elif (number + way) % 3 == 1:
-                            handle.write("d/o", Watched(data, lambda _: None))
+                            handle.write("d/o", watched(data))
                         else:
                             handle.write("d/o", data)
                 finally:

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import islice
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import attrs
 
@@ -912,15 +912,13 @@ class AddressesAnything(MemoryStorage):
 
     def uri(self, path: str) -> str:
         """Whatever it is."""
-        return f"odibi-memory://{self.name}/{path}"
+        clean = "/".join(part for part in path.split("/") if part not in ("", "."))
+        return f"odibi-memory://{quote(self.name, safe='')}/{quote(clean)}"
 
 
 @zoo.defect
 class SpellsTwice(MemoryStorage):
     """``a//b`` is another object than ``a/b``."""
-
-    def _kept(self, path: str) -> Any:
-        return super()._kept(path)
 
     def read(self, path: str) -> bytes:
         """As spelled."""
