@@ -518,3 +518,11 @@ class TestFolders:
         clock.sleep(25 * 3600)
         assert Bucket("tests", str(tmp_path), durable=False, clock=clock).get("a").body == b"kept"
         assert not left.exists()
+
+    def test_a_content_that_was_cut_off_is_an_error(self, tmp_path: Path) -> None:
+        bucket = Bucket("tests", str(tmp_path), durable=False)
+        bucket.put("a", b"0123456789")
+        (file,) = (path for path in (tmp_path / "contents").rglob("*") if path.is_file())
+        file.write_bytes(b"01234")
+        with pytest.raises(OSError, match="shorter"):
+            bucket.get("a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -125,6 +126,13 @@ class TestSharing:
         assert [each.path for each in one.list()] == ["a"]
         assert [each.path for each in whole.list()] == ["one/a", "one_two/a"]
         assert one.raw_get("a") == whole.raw_get("one/a") == b"1"
+
+    def test_a_storage_travels_without_what_it_has_open(self, tmp_path: Path) -> None:
+        storage = build(tmp_path, path="s3")
+        storage.write("a", b"1")
+        other = pickle.loads(pickle.dumps(storage))
+        assert other.read("a") == b"1"
+        assert other.connection is not storage.connection
 
     def test_versions_can_be_suspended(self, name: str) -> None:
         bucket = build(bucket=name, versioning=True).connection.bucket

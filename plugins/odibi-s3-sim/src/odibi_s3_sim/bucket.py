@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING, Literal
 
@@ -408,7 +408,8 @@ class Bucket:
         except BaseException:
             self._contents.remove(name for name, _ in new)
             raise
-        self._contents.remove(gone)
+        with suppress(OSError):  # it is done all the same; what stays is swept one day
+            self._contents.remove(gone)
 
     def _check_there(self, db: sqlite3.Connection) -> None:
         if self._dropped or index.fact(db, "dropped"):

@@ -7,6 +7,7 @@ and one that fails after an attempt of unknown outcome looks whether the object 
 
 from __future__ import annotations
 
+from hashlib import md5
 from secrets import token_hex
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,8 +44,6 @@ LONGEST_BACKOFF = 20.0
 """Seconds; as in the "standard" retry mode of the AWS SDKs, whose waits are a random part of 1, 2, 4, ... seconds."""
 
 _NAME = "odibi-write"
-_VERSIONS = 20
-"""Versions of one object among which a write is looked for; there are more only if many wrote it within seconds."""
 
 
 class _Unsure(Exception):
@@ -84,7 +83,7 @@ class Client:
                 ),
             )
         except _Unsure as unsure:
-            return self._own(key, name, unsure)
+            return self._own(key, name, _etag_of(body), unsure)
 
     def get(
         self, key: str, first: int = 0, size: int | None = None, pinned: Version | None = None, version_id: str = ""
@@ -186,7 +185,7 @@ class Client:
                 ),
             )
         except _Unsure as unsure:
-            return self._own(upload.key, name, unsure)
+            return self._own(upload.key, name, _etag_of_parts(parts), unsure)
 
     def abort_upload(self, upload: Upload) -> None:
         """End an upload without an object; one that is gone is as well."""
@@ -234,7 +233,7 @@ class Client:
         self.endpoint.ledger.add(BACKOFF, "", waited=wait)
         self.endpoint.clock.sleep(wait)
 
-    def _own(self, key: str, name: str, unsure: _Unsure) -> Written:
+    def _own(self, key: str, name: str, etag: str, unsure: _Unsure) -> Written:
         """The object that an attempt made whose answer was lost; raises what came last if there is none."""
         try:
             there = self.head(key)
@@ -245,14 +244,16 @@ class Client:
         if there is not None and there.version.metadata.get(_NAME) == name:
             return Written(there.etag, there.version.modified, there.version_id)
         # Where there are versions, it is still there even if another one came on top of it.
-        if (there is None or there.version_id is not None) and (earlier := self._earlier(key, name)) is not None:
+        if (there is None or there.version_id is not None) and (earlier := self._earlier(key, name, etag)) is not None:
             return Written(earlier.etag, earlier.version.modified, earlier.version_id)
         raise unsure.error
 
-    def _earlier(self, key: str, name: str) -> Got | None:
+    def _earlier(self, key: str, name: str, etag: str) -> Got | None:
+        """The version of that name among those that have its ETag; it is one of the newest thousand."""
         page = self._plain("ListObjectVersions", key, lambda: self.endpoint.versions(key))
-        mine = [each for each in page.versions if each.key == key and not each.marker and each.version_id != "null"]
-        for each in mine[:_VERSIONS]:
+        for each in page.versions:
+            if (each.key, each.etag) != (key, etag) or each.version_id == "null":
+                continue
             try:
                 got = self.head(key, each.version_id)
             except S3Error as error:
@@ -262,6 +263,15 @@ class Client:
             if got.version.metadata.get(_NAME) == name:
                 return got
         return None
+
+
+def _etag_of(body: bytes | memoryview) -> str:
+    return f'"{md5(body, usedforsecurity=False).hexdigest()}"'
+
+
+def _etag_of_parts(parts: Sequence[tuple[int, str]]) -> str:
+    digests = b"".join(bytes.fromhex(etag.strip('"')) for _, etag in parts)
+    return f'"{md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
 
 
 def _headers(when: When) -> tuple[str | None, str | None]:

@@ -13,6 +13,7 @@ from odibi_s3_sim import faults, ledger, prices
 from odibi_s3_sim.bucket import Bucket, memory_bucket
 from odibi_s3_sim.client import Client
 from odibi_s3_sim.clock import clock_of
+from odibi_s3_sim.contents import settle_folder
 from odibi_s3_sim.endpoint import Endpoint
 from odibi_s3_sim.failures import mapped
 from odibi_s3_sim.latency import latency_of
@@ -116,8 +117,13 @@ def _bucket(settings: Settings) -> Bucket:
                 where=settings.folder,
                 remedy="Name one that exists, or set create_bucket: true.",
             )
+        new = not os.path.isdir(settings.folder)  # noqa: PTH112
         os.makedirs(settings.folder, exist_ok=True)  # noqa: PTH103
-        return Bucket(settings.name, settings.folder, durable=settings.durable)
+        bucket = Bucket(settings.name, settings.folder, durable=settings.durable)
+        if new and settings.durable:
+            for folder in (settings.folder, os.path.dirname(settings.folder)):  # noqa: PTH120
+                settle_folder(folder)
+        return bucket
 
 
 def _plan(settings: Settings) -> FaultPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -138,6 +139,8 @@ class FileContents:
             while size > 0 and (piece := os.pread(file.fileno(), size, first)):
                 pieces.append(piece)
                 first, size = first + len(piece), size - len(piece)
+        if size > 0:
+            raise OSError(errno.EIO, "a file is shorter than what was written to it", name)
         return b"".join(pieces)
 
     def remove(self, names: Iterable[str]) -> None:
@@ -165,12 +168,17 @@ class FileContents:
     def _settle(self, path: str) -> None:
         if self._durable:
             # The folder and, as it may be new, the one above.
-            for folder in (os.path.dirname(path), self._folder):  # noqa: PTH120
-                handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+            settle_folder(os.path.dirname(path))  # noqa: PTH120
+            settle_folder(self._folder)
+
+
+def settle_folder(folder: str) -> None:
+    """Have the names in a folder on disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def orphans(contents: Contents, known: Collection[str]) -> list[str]:

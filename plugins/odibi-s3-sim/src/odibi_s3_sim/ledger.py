@@ -18,6 +18,9 @@ BACKOFF = "backoff"
 NO_ANSWER = "none"
 """What stands for an HTTP status where no answer came."""
 
+_ANSWERS = {"304", "404", "412", "416"}
+"""Statuses that answer the question: it is not there, or not as it would have to be."""
+
 
 @attrs.frozen
 class Entry:
@@ -142,7 +145,9 @@ def report(label: str, entries: Sequence[Entry], prices: Prices, reader: Reader)
         "dollars": bill.total,
         "seconds": sum(each.waited for each in entries),
         "requests": sum(each.requests for each in asked),
-        "failed": sum(each.requests for each in asked if not each.answer.startswith(("2", "304"))),
+        "failed": sum(
+            each.requests for each in asked if not each.answer.startswith("2") and each.answer not in _ANSWERS
+        ),
         "bytes_in": sum(each.bytes_in for each in asked),
         "bytes_out": sum(each.bytes_out for each in asked),
         "dollars_for_requests": bill.requests,

@@ -79,6 +79,9 @@ class _Opened:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
 
+    def __reduce__(self) -> tuple[type[_Opened], tuple[()]]:
+        return _Opened, ()  # another process opens its own
+
     def get(self, settings: Callable[[], Settings]) -> Connection:
         """The connection."""
         with self._lock:
