@@ -35,7 +35,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from odibi.errors import DataError
 from odibi.testing.component import needs
@@ -55,6 +55,7 @@ _SOME = settings(
     max_examples=25,
     deadline=None,
     database=None,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),  # explaining takes longer than all the rest
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow],
 )
 _IPC = b"ARROW1"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from odibi.contracts.format import WriteReport
@@ -537,6 +537,7 @@ class FilePromises(EngineBase):
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
+            phases=(Phase.generate, Phase.shrink),
         )
         run_state_machine_as_test(histories(new_bench), settings=some)
 

@@ -322,7 +322,7 @@ def values(word: str, *, awkward: bool = True) -> SearchStrategy[Any]:
         unsigned, bits = bool(match[1]), int(match[2])
         return st.integers(0, 2**bits - 1) if unsigned else st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     texts = st.sampled_from(_LOOK_ALIKE) | st.text(_CHARACTERS, max_size=8)
-    plain_texts = st.text(string.ascii_letters + " ,;\"'é日\\_-", max_size=8).map(lambda text: f"x{text}y")
+    plain_texts = st.text(string.ascii_letters + " ,;\"'é日\u2028\\_-", max_size=8).map(lambda text: f"x{text}y")
     finite = not awkward
     known: dict[str, SearchStrategy[Any]] = {
         "bool": st.booleans(),

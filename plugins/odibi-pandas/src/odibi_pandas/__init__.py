@@ -35,3 +35,19 @@ def odibi_transforms() -> dict[str, str]:
     from odibi_pandas.operations import OPERATIONS
 
     return OPERATIONS
+
+
+@hookimpl
+def odibi_suites() -> dict[str, str]:
+    """What ``pytest --odibi-conformance`` runs on them."""
+    return {
+        "engine.pandas": "odibi_pandas.conformance:PandasEngineSuite",
+        "format.pandas.arrow": "odibi_pandas.conformance:ArrowSuite",
+        "format.pandas.avro": "odibi_pandas.conformance:AvroSuite",
+        "format.pandas.csv": "odibi_pandas.conformance:CsvSuite",
+        "format.pandas.excel": "odibi_pandas.conformance:ExcelSuite",
+        "format.pandas.feather": "odibi_pandas.conformance:FeatherSuite",
+        "format.pandas.json": "odibi_pandas.conformance:JsonSuite",
+        "format.pandas.orc": "odibi_pandas.conformance:OrcSuite",
+        "format.pandas.parquet": "odibi_pandas.conformance:ParquetSuite",
+    }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.testing.engine import EngineSuite
 from odibi.testing.format import FormatSuite
-from odibi.testing.frames import COMMON
+from odibi.testing.frames import COMMON, Table
 from odibi_pandas.engine import PandasEngine
 from odibi_pandas.formats.arrow import ArrowFormat
 from odibi_pandas.formats.avro import AvroFormat
@@ -19,6 +19,8 @@ from odibi_pandas.formats.parquet import ParquetFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from hypothesis.strategies import SearchStrategy
 
     from odibi.contracts.engine import Engine
 
@@ -90,6 +92,12 @@ class PandasEngineSuite(EngineSuite):
         pd.testing.assert_frame_equal(found, expected, check_exact=True, check_freq=True, check_flags=True)
 
 
+def _numbered(table: Table) -> Table:
+    """With a column that has a value in each row: a row without any is no line of a CSV, and no row of a sheet."""
+    types = {**table.types, "row": "int64"}
+    return Table(types, [(*row, at) for at, row in enumerate(table.rows)])
+
+
 class _PandasFormatSuite(FormatSuite):
     """A format of this package."""
 
@@ -113,6 +121,11 @@ class CsvSuite(_PandasFormatSuite):
     """CSV."""
 
     component = CsvFormat
+    types = "any"
+
+    def tables(self) -> SearchStrategy[Table]:
+        """With a value in each row."""
+        return super().tables().map(_numbered)
 
     def damaged(self, whole: bytes) -> Iterable[bytes]:
         """Nothing, no UTF-8, and a line with a column too many; of a part of a CSV nobody can tell that it is one."""
@@ -123,6 +136,12 @@ class ExcelSuite(_PandasFormatSuite):
     """Excel."""
 
     component = ExcelFormat
+    types = "any"
+    words = ("bool", "int32", "double", "string")  # a cell holds whole numbers up to 2**53
+
+    def tables(self) -> SearchStrategy[Table]:
+        """With a value in each row."""
+        return super().tables().map(_numbered)
 
 
 class FeatherSuite(_PandasFormatSuite):

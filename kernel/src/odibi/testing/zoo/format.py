@@ -378,14 +378,18 @@ class TakesAnyOption(JsonLines):
 class OneAtATime(JsonLines):
     """It keeps the rows that it is reading in itself, and mixes up those of two objects."""
 
-    _held: list[dict[str, Any]] = attrs.field(factory=list, init=False, repr=False)
+    _held: list[list[Any]] = attrs.field(factory=list, init=False, repr=False)
 
     def read_object_chunks(
         self, file: BinaryIO, rows: int, *, name: str, columns: Sequence[str] | None = None
     ) -> Iterator[RowsFrame]:
+        types: dict[str, str] = {}
         self._held.clear()
-        for frame in super().read_object_chunks(file, rows, name=name, columns=columns):
-            self._held.extend(dict(zip(frame.types, row, strict=True)) for row in frame.rows)
-            yield RowsFrame(frame.types, [list(row.values()) for row in self._held[-max(len(frame.rows), 1) :]])
-            if len(self._held) > rows:
-                self._held.clear()
+        for frame in super().read_object_chunks(file, 1, name=name, columns=columns):
+            types = frame.types
+            self._held.extend(frame.rows)
+            if len(self._held) > rows:  # one of them begins the next chunk
+                chunk = self._held[:rows]
+                del self._held[:rows]
+                yield RowsFrame(dict(types), chunk)
+        yield RowsFrame(dict(types), list(self._held))

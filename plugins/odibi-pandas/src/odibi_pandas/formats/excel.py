@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import attrs
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 _MOST_ROWS = 1_048_576
 _MOST_COLUMNS = 16_384
 _LONGEST_TEXT = 32_767
+_IN_MEMORY = 16 << 20
+"""Bytes of a workbook that are kept in memory before they are written; more of them go to a temporary file."""
+
 _FIRST_YEAR = 1901
 """Excel's calendar begins in 1900, with a day that never was."""
 
@@ -89,7 +94,11 @@ class ExcelFormat(FileFormat):
         except BaseException:
             sheet.close()  # it has a generator at work that wants to be ended
             raise
-        book.save(_Kept(file))
+        with SpooledTemporaryFile(_IN_MEMORY) as whole:
+            # An archive whose file fails tries to complete it when it is forgotten, and raises where nobody looks.
+            book.save(whole)
+            whole.seek(0)
+            shutil.copyfileobj(whole, file)
 
     def _fill(self, sheet: Any, tables: Iterator[pa.Table], schema: pa.Schema) -> None:
         count = 0
@@ -215,19 +224,6 @@ class ExcelFormat(FileFormat):
 
 
 _ERRORS = {"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#GETTING_DATA"}
-
-
-class _Kept:
-    """A file that a library may not close."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def close(self) -> None:
-        pass
 
 
 def _moments(values: list[Any]) -> pa.Array:
