@@ -25,6 +25,7 @@ Needs pytest and hypothesis: ``pip install odibi-kernel[testing]``.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import threading
@@ -277,36 +278,27 @@ class MetricSuite(ComponentSuite):
         def law(batches: list[list[tuple[str, float, str, str]]]) -> None:
             expected: dict[Key, Value] = {}
             known: defaultdict[Key, list[float]] = defaultdict(list)
-            rounds.append(None)
-            for batch in batches:
-                measurements = []
-                for name, value, first, second in batch:
-                    labels = {"run": str(len(rounds)), "one": first, "two": second}
-                    measurements.append(Measurement(name, names[name], value, labels))
-                    values = known[key(name, labels)]
-                    values.append(value)
-                    kind = names[name]
-                    expected[key(name, labels)] = (
-                        values[-1]
-                        if kind is Kind.GAUGE
-                        else math.fsum(values)
-                        if kind is Kind.COUNTER
-                        else (len(values), math.fsum(values))
-                    )
-                subject.record(measurements)
-            subject.flush()
-            mine = ("run", str(len(rounds)))
-            found = {name: value for name, value in self.read(subject).items() if mine in name[1]}
-            assert found.keys() == expected.keys()
-            for series, wanted in expected.items():
-                assert found[series] == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+            folder = place / str(next(numbers))
+            folder.mkdir()
+            subject = self.make(folder)
+            try:
+                for batch in batches:
+                    measurements = []
+                    for name, value, first, second in batch:
+                        kind, labels = names[name], {"one": first, "two": second}
+                        measurements.append(Measurement(name, kind, value, labels))
+                        values = known[key(name, labels)]
+                        values.append(value)
+                        total: Value = values[-1] if kind is Kind.GAUGE else math.fsum(values)
+                        is_sum = kind in (Kind.COUNTER, Kind.GAUGE)
+                        expected[key(name, labels)] = total if is_sum else (len(values), math.fsum(values))
+                    subject.record(measurements)
+                self.check(subject, expected)
+            finally:
+                close(subject)
 
-        rounds: list[None] = []
-        subject = self.make(place)
-        try:
-            law()
-        finally:
-            close(subject)
+        numbers = itertools.count()
+        law()
 
     # --- labels -----------------------------------------------------------------------------------------------------
 
