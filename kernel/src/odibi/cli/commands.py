@@ -17,6 +17,7 @@ COMMANDS = {
     "init": ("odibi.cli.init:init", "Begin a project, from a template or from a folder of data."),
     "schema": ("odibi.cli.project:schema", "Print the JSON Schema of a project file, for editors."),
     "plugins": ("odibi.cli.plugins:plugins", "List what is installed."),
+    "new": ("odibi.cli.new:new", "Begin a plugin."),
     "plugin": ("odibi.cli.plugin:plugin", "Work on a plugin: make its manifest."),
     "doctor": ("odibi.cli.plugins:doctor", "Look for whatever keeps Odibi from working."),
 }
