@@ -483,4 +483,6 @@ def _size(thing: object) -> int:
             held = [value for base in type(each).__mro__ if base is not object for value in vars(base).values()]
             todo += [value for value in held if isinstance(value, list | dict | set)]
         todo += gc.get_referents(each)
+        if isinstance(each, dict):  # whose keys the collector does not tell if they are all texts
+            todo += list(each)
     return len(seen)

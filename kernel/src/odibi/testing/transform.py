@@ -486,8 +486,10 @@ class TransformSuite(ComponentSuite):
         """In a ``TransformError``, whether there are rows or not, and without a value of the others."""
         for name in self.columns:
             types, rows = dict(self.examples[0].frame.types), self.examples[0].frame.rows
+            more = {"of no interest": "string"} if self.takes_other_columns else {}
             kept = [other for other in types if other != name]
-            lacking = Table(types, [[_planted(value) for value in row] for row in rows]).select(*kept)
+            planted = [[*map(_planted, row), *([PLANTED] * len(more))] for row in rows]
+            lacking = Table({**types, **more}, planted).select(*kept, *more)
             for frame in (lacking, lacking.cut(0, 0)):
                 with no_secret_in(PLANTED) as look:
                     with pytest.raises(TransformError) as caught:
