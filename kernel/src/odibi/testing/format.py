@@ -470,7 +470,7 @@ class FormatSuite(ComponentSuite):
                 assert_same(bench.table(bench.back(content)), table, types=bench.types)
                 assert_same(bench.joined(bench.chunks(content, 4)), table, types=bench.types)
 
-        assert together(*(lambda at=at: use(at) for at in range(_AT_ONCE))) == [None] * _AT_ONCE  # type: ignore[misc]
+        assert together(*(lambda at=at: use(at) for at in range(_AT_ONCE))) == [None] * _AT_ONCE
 
     @needs("read", "write")
     def test_two_objects_are_read_by_turns(self, bench: _Bench) -> None:
