@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import md5
 from pathlib import Path
 
@@ -24,8 +26,11 @@ def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
     return Bucket("tests", folder, clock=VirtualClock(1_700_000_000.75), durable=False, part_bytes=SMALL)
 
 
-def refused(code: str, status: int) -> pytest.RaisesExc[S3Error]:
-    return pytest.RaisesExc(S3Error, check=lambda error: (error.code, error.status) == (code, status))
+@contextmanager
+def refused(code: str, status: int) -> Iterator[pytest.ExceptionInfo[S3Error]]:
+    with pytest.raises(S3Error) as caught:
+        yield caught
+    assert (caught.value.code, caught.value.status) == (code, status)
 
 
 def etag_of(data: bytes) -> str:

@@ -47,7 +47,7 @@ class Endpoint:
         clock: on which it takes that long.
         ledger: where it is counted.
         limits: requests a second; ``None`` for no limits.
-        denied: prefixes of keys that the client may not touch.
+        denied: folders that the client may not touch; an empty one is all of them.
     """
 
     bucket: Bucket
@@ -176,7 +176,7 @@ class Endpoint:
     def _refuse(self, operation: str, key: str, fault: Fault | None) -> None:
         if is_dark(self.ledger.label):
             raise NoAnswer("there is an outage")
-        if any(key.startswith(prefix) for prefix in self.denied):
+        if any(not folder or key == folder or key.startswith(f"{folder}/") for folder in self.denied):
             raise S3Error("AccessDenied", "access denied", key=key)
         if self.limits is not None and not self.limits.admits(operation, key):
             raise S3Error("SlowDown", "reduce your request rate", key=key)

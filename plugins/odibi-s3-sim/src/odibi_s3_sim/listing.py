@@ -35,23 +35,23 @@ def page(
     at, exclusive = _begin(under, token, start_after)
     contents: list[Version] = []
     prefixes: list[str] = []
-    last = b""
+    last = skipped = b""
     while len(contents) + len(prefixes) < limit:
         wanted = limit - len(contents) - len(prefixes)
         rows = index.objects_from(db, at, beyond, wanted, exclusive=exclusive)
-        jumped = False
         for key, version in rows:
+            if skipped and key.startswith(skipped):
+                continue
             end = key.find(rolled, len(under)) if rolled else -1
             if end < 0:
                 contents.append(version)
                 last, at, exclusive = _AFTER + key, key, True
-                continue
-            common = key[: end + len(rolled)]
-            prefixes.append(common.decode())
-            at, exclusive, jumped = successor(common), False, True
-            last = _AT + at
-            break
-        if not jumped:
+            else:
+                skipped = key[: end + len(rolled)]
+                prefixes.append(skipped.decode())
+                at, exclusive = successor(skipped), False  # all others below it are passed over
+                last = _AT + at
+        if len(rows) < wanted:
             break
     more = bool(limit and last and index.objects_from(db, at, beyond, 1, exclusive=exclusive))
     following = base64.urlsafe_b64encode(last).decode() if more else ""
