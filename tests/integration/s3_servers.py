@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import attrs
 
@@ -73,12 +76,7 @@ def moto_server() -> Iterator[Server]:
         _wait_for(process, f"{endpoint}/moto-api/data.json")
         yield Server(endpoint)
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        _stop(process)
 
 
 def _wait_for(process: subprocess.Popen[bytes], address: str) -> None:
@@ -266,3 +264,101 @@ def _head(status: int, headers: dict[str, str]) -> bytes:
     lines = [f"HTTP/1.1 {status} {http.client.responses.get(status, 'Unknown')}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+# --- Ceph -----------------------------------------------------------------------------------------------------------
+
+
+def has_ceph() -> bool:
+    """Whether Ceph's programs are installed: ``apt-get install radosgw ceph-mon ceph-osd``."""
+    return all(shutil.which(program) for program in ("ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin"))
+
+
+@contextmanager
+def ceph_gateway(folder: Path) -> Iterator[Server]:
+    """Ceph's gateway over a cluster of one monitor and one store in memory, all on loopback.
+
+    Args:
+        folder: for its files; empty.
+    """
+    with ExitStack() as held:
+        free = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        first, second, gateway = (each.getsockname()[1] for each in free)
+    monitor = f"[v2:127.0.0.1:{first}/0,v1:127.0.0.1:{second}/0]"
+    cluster = str(uuid4())
+    folders = {name: folder / name for name in ("mon", "osd", "rgw", "log")}
+    for each in folders.values():
+        each.mkdir()
+    sections = {
+        "global": {
+            "fsid": cluster,
+            "mon host": monitor,
+            "public network": "127.0.0.0/8",
+            "cluster network": "127.0.0.0/8",
+            **{f"auth {who} required": "none" for who in ("cluster", "service", "client")},
+            "osd pool default size": 1,
+            "osd pool default min size": 1,
+            "osd pool default pg num": 8,
+            "osd pool default pgp num": 8,
+            "osd pool default pg autoscale mode": "off",
+            "mon allow pool size one": "true",
+            "mon data avail crit": 1,
+            "mon data": folders["mon"],
+            "osd data": folders["osd"],
+            "osd objectstore": "memstore",
+            "memstore device bytes": 2 << 30,
+            "log file": folders["log"] / "$name.log",
+            "pid file": folders["log"] / "$name.pid",
+            "admin socket": folders["log"] / "$name.asok",
+            "run dir": folders["log"],
+        },
+        "mon.a": {"public addrv": monitor},  # without it the monitor listens on its usual ports, and elsewhere
+        "client.rgw.a": {
+            "rgw frontends": f"beast endpoint=127.0.0.1:{gateway}",
+            "rgw data": folders["rgw"],
+            "rgw dns name": "localhost",
+            "ms mon client mode": "crc",  # or the gateway waits for keys for ever
+        },
+    }
+    settings = folder / "ceph.conf"
+    text = [
+        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in each.items()) for name, each in sections.items()
+    ]
+    settings.write_text("\n".join(text))
+
+    def run(*command: object) -> None:
+        done = subprocess.run([*map(str, command)], cwd=folder, capture_output=True, text=True, timeout=_STARTED)
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr[-500:]}")
+
+    with ExitStack() as running:
+
+        def start(*command: object) -> subprocess.Popen[bytes]:
+            log = running.enter_context(open(folders["log"] / f"{command[0]}.out", "wb"))
+            process = subprocess.Popen([*map(str, command), "-f", "-c", str(settings)], stdout=log, stderr=log)
+            running.callback(_stop, process)
+            return process
+
+        address = monitor.replace("/0", "")
+        run("monmaptool", "--create", "--addv", "a", address, "--fsid", cluster, folder / "map")
+        run("ceph-mon", "--mkfs", "-i", "a", "--monmap", folder / "map", "-c", settings)
+        start("ceph-mon", "-i", "a")
+        store = str(uuid4())
+        run("ceph", "-c", settings, "--connect-timeout", 30, "osd", "new", store)
+        run("ceph-osd", "-i", 0, "-c", settings, "--mkfs", "--osd-uuid", store)
+        start("ceph-osd", "-i", 0)
+        process = start("radosgw", "-n", "client.rgw.a")
+        endpoint = f"http://127.0.0.1:{gateway}"
+        _wait_for(process, endpoint)
+        user = ("--uid=test", "--display-name=test", f"--access-key={KEY}", f"--secret-key={SECRET}")
+        run("radosgw-admin", "-c", settings, "user", "create", *user)
+        yield Server(endpoint)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 
+from odibi.testing.plugin import PluginSuite
 from odibi_s3.conformance import S3Suite
 
 
@@ -29,3 +30,9 @@ class TestS3OnMoto(S3Suite):
             pytest.skip("the server is not behind a proxy of ours")
         with self.proxy.shut():
             yield
+
+
+class TestS3Plugin(PluginSuite):
+    """The package as a whole."""
+
+    plugin = "s3"

@@ -93,6 +93,9 @@ class S3Storage:
         "streaming_write": "full: a conditional write goes through a temporary file, and has 5 GiB at most",
     }
 
+    effects: ClassVar[tuple[str, ...]] = ("network", "files")
+    """Files: of profiles, and temporary ones."""
+
     bucket: str = option(help="The bucket that holds the objects.", validator=_bucket)
     prefix: str = option(
         "", help="The folder in the bucket that holds the objects.", aliases=("base_path",), converter=_prefix
