@@ -509,28 +509,22 @@ class LeavesWhenItIsInterrupted(Crew):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class LosesAWorkerAFailure(Crew):
-    """A thread whose node failed in an unusual way is gone."""
+    """A worker whose node called sys.exit() is gone, until one is left."""
 
-    def serve(self, work: Work) -> None:
-        """Until then; the last one stays."""
-        task = work.take()
-        try:
-            while task is not None:
-                done = self.run(task)
-                task = work.report(task, done)
-                if isinstance(done.error, SystemExit) and task is None and self.leave():
-                    return
-                task = task or work.take()
-        except BaseException as error:
-            work.abandon(error)
+    _permits: threading.Semaphore = attrs.field(factory=lambda: threading.Semaphore(3), init=False, repr=False)
+    _lost: int = attrs.field(default=0, init=False, repr=False)
 
-    _left: ClassVar[dict[int, int]] = {}
-
-    def leave(self) -> bool:
-        """Whether another is left."""
-        self._left[id(self)] = self._left.get(id(self), 0) + 1
-        return self._left[id(self)] <= 2
+    def run(self, task: Task) -> Outcome:
+        """As long as there is a worker."""
+        self._permits.acquire()
+        done = super().run(task)
+        if isinstance(done.error, SystemExit) and self._lost < 2:
+            self._lost += 1
+        else:
+            self._permits.release()
+        return done
 
 
 @zoo.defect

@@ -158,7 +158,8 @@ class ComparesWallClocks(DailySchedule):
 
     def next_after(self, moment: datetime) -> datetime | None:
         """What looks later."""
-        in_utc(moment)
+        if in_utc(moment).year == datetime.max.year:
+            return None
         local, zone = moment.astimezone(ZoneInfo(self.zone)), ZoneInfo(self.zone)
         found = datetime.combine(local.date(), self.wall_time(), zone)
         if found <= local:
