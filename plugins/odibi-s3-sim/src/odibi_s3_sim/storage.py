@@ -113,7 +113,7 @@ class SimulatedS3Storage:
     effects: ClassVar[tuple[str, ...]] = ("files",)
 
     bucket: str = option("odibi-simulated", help="The bucket, by a name that S3 would allow.", converter=_bucket_name)
-    prefix: str = option("", help="The folder in it that holds the objects.", converter=_prefix)
+    prefix: str = option("", help="The folder in it that holds the objects.", aliases=("base_path",), converter=_prefix)
     path: str | None = option(
         None, help="A folder to keep buckets in; without one they are in memory, until the process ends.", is_path=True
     )
