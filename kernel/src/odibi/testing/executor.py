@@ -574,7 +574,10 @@ class ExecutorSuite(ComponentSuite):
         before = set(threading.enumerate())
         subject = self.make(place)
         graph = {"a": [], **{f"n{at}": ["a"] for at in range(20)}}
-        self.run(subject, *_graph(place, graph))
+        work = StrictWork(_graph(place, graph))
+        subject.drain(cast("Work", work))  # here: threads that a daemon starts are daemons
+        work.over()
+        work.check()
         close(subject)
         deadline = time.monotonic() + PATIENCE
         while left := [each for each in threading.enumerate() if each not in before and not each.daemon]:

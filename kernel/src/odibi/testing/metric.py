@@ -479,7 +479,7 @@ class MetricSuite(ComponentSuite):
         """Which takes what is sent and does not answer: the node that measures goes on, and so does the next."""
         flusher = None
         with self.blocked(place) as subject:
-            subject.record([counter("a_total", 1)])
+            _returns(partial(subject.record, [counter("a_total", 1)]), "recorded while nobody answers")
             flusher = threading.Thread(target=lambda: _quietly(subject.flush), daemon=True)
             flusher.start()
             for round_ in range(3):

@@ -471,6 +471,7 @@ class ExportsItsOwn(MemoryMetrics):
 
 
 @zoo.defect
+@attrs.define(eq=False)
 class OneForAll(MemoryMetrics):
     """All sinks of a process share what they hold, as a default registry does."""
 
