@@ -70,6 +70,10 @@ RUNS = 25
 """After which an observer that forgets nothing has grown."""
 
 
+ODD_LEVEL = 37
+"""A level of logging that nobody sets."""
+
+
 @attrs.define
 class SomethingNew(Event):
     """An event of a later kernel."""
@@ -312,13 +316,19 @@ class ObserverSuite(ComponentSuite):
 
     def test_it_leaves_the_process_as_it_was(self, place: Path) -> None:
         """No handler of signals or of logs, no stream, no folder and no variable is another one afterwards."""
-        before = _state_of_the_process()
-        made = self.make(place)
-        tell(made, EVERYTHING.events())
-        during = _state_of_the_process()
-        made.close()
-        assert during == before
-        assert _state_of_the_process() == before
+        root = logging.getLogger()
+        level = root.level
+        root.setLevel(ODD_LEVEL)  # which no earlier test can have left
+        try:
+            before = _state_of_the_process()
+            made = self.make(place)
+            tell(made, Run(EVERYTHING.nodes).events())
+            during = _state_of_the_process()
+            made.close()
+            assert during == before
+            assert _state_of_the_process() == before
+        finally:
+            root.setLevel(level)
 
     def test_it_leaves_no_thread_behind(self, place: Path) -> None:
         """What it started is over when it is closed."""

@@ -420,7 +420,7 @@ class TransformSuite(ComponentSuite):
         example = self.examples[0]
         made = self.made(example)
         rows = example.frame.rows
-        frames = [Table(example.frame.types, (rows[at:] + rows[:at]) * (at + 1)) for at in range(4)]
+        frames = [Table(example.frame.types, (rows[at:] + rows[:at]) * (at + 1) * 20) for at in range(4)]
         several = [attrs.evolve(example, frame=frame) for frame in frames]
         wanted = [self._whatever(engine, each) for each in several]
 

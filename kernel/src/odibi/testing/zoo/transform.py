@@ -350,16 +350,15 @@ class ChoosesBySet(LookUp):
 @zoo.defect
 @attrs.define(eq=False)
 class SharesItsRows(LookUp):
-    """Two threads gather their rows in one list."""
+    """The rows at hand stand in an attribute while it works, where another thread puts its own."""
 
     _rows: Any = attrs.field(factory=list, init=False, repr=False)
 
     def apply(self, frame: RowsFrame, context: TransformContext) -> RowsFrame:
+        self._rows = frame.rows
         found = super().apply(frame, context)
-        self._rows.clear()
-        for row in found.rows:
-            self._rows.append(row)
-        return RowsFrame(found.types, list(self._rows))
+        both = zip(self._rows, found.rows, strict=False)
+        return RowsFrame(found.types, [[*row, new[-1]] for row, new in both])
 
 
 @zoo.defect
