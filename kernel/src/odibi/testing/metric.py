@@ -28,6 +28,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sys
 import threading
 from collections import defaultdict
 from contextlib import contextmanager, suppress
@@ -509,19 +510,27 @@ class MetricSuite(ComponentSuite):
 
         def record() -> None:
             try:
-                for n in range(600):
-                    subject.record([counter("a_total", 1, node=f"n{n % 300}"), timer("b_seconds", 1)])
+                for n in range(3000):
+                    subject.record([counter("a_total", 1, node=f"n{n}"), timer("b_seconds", 1)])
             finally:
                 over.set()
 
         def look() -> None:
             while not over.is_set():
-                json.dumps(subject.export())
+                subject.export()
+
+        def send() -> None:
+            while not over.is_set():
                 subject.flush()
 
-        assert together(record, look, look) == [None, None, None]
-        expected: dict[Key, Value] = {key("a_total", {"node": f"n{n}"}): 2 for n in range(300)}
-        self.check(subject, {**expected, key("b_seconds"): (600, 600)})
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)  # so that threads come in between each other's steps
+        try:
+            assert together(record, look, send) == [None, None, None]
+        finally:
+            sys.setswitchinterval(before)
+        expected: dict[Key, Value] = {key("a_total", {"node": f"n{n}"}): 1 for n in range(3000)}
+        self.check(subject, {**expected, key("b_seconds"): (3000, 3000)})
 
     def test_counters_are_never_seen_to_fall(self, subject: MetricSink) -> None:
         """By one who looks again and again while others record and flush."""
