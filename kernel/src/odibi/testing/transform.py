@@ -40,6 +40,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partial
@@ -165,6 +166,22 @@ class StepContext:
         return self._stops_after is not None and self._asked > self._stops_after
 
 
+class _Crowded(StepContext):
+    """Lets other threads go first, each time that the operation asks for something."""
+
+    def get(self, name: str) -> Frame:
+        time.sleep(0)
+        return super().get(name)
+
+    def sql(self, query: str, frames: Mapping[str, Frame] | None = None) -> Frame:
+        time.sleep(0)
+        return super().sql(query, frames)
+
+    def cancelled(self) -> bool:
+        time.sleep(0)
+        return super().cancelled()
+
+
 def times_asked(context: StepContext) -> int:
     """How often :meth:`StepContext.cancelled` was asked."""
     return context._asked
@@ -230,10 +247,12 @@ class TransformSuite(ComponentSuite):
         finally:
             engine.close()
 
-    def context(self, engine: Engine, example: Example, **more: Any) -> StepContext:
+    def context(
+        self, engine: Engine, example: Example, *, kind: type[StepContext] = StepContext, **more: Any
+    ) -> StepContext:
         """What the operation of an example is told."""
         inputs = {name: self.frame_of(engine, table) for name, table in example.inputs.items()}
-        return StepContext(engine, inputs, self._params(example), **more)
+        return kind(engine, inputs, self._params(example), **more)
 
     def apply(self, engine: Engine, example: Example, made: Any = None, **more: Any) -> Table:
         """What becomes of the example's frame; it is handed over as to one of several readers.
@@ -425,7 +444,7 @@ class TransformSuite(ComponentSuite):
         wanted = [self._whatever(engine, each) for each in several]
 
         def work(each: Example) -> list[Table | OdibiError]:
-            return [self._whatever(engine, each, made) for _ in range(8)]
+            return [self._whatever(engine, each, made, kind=_Crowded) for _ in range(12)]
 
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
