@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOMES = [ROOT / "kernel", *sorted(home for home in (ROOT / "plugins").iterdir() if (home / "pyproject.toml").is_file())]
-OPEN_TO_PLUGINS = {"contracts", "errors", "hookspecs", "testing"}
+OPEN_TO_PLUGINS = {"contracts", "errors", "events", "hookspecs", "testing"}
 
 
 def import_rules() -> configparser.ConfigParser:
@@ -55,7 +55,8 @@ class TestEveryPackage:
 
 
 def test_plugins_know_the_kernels_open_rooms_alone() -> None:
-    rooms = {path.stem for path in (ROOT / "kernel/src/odibi").iterdir() if path.suffix == ".py" or path.is_dir()}
+    home = ROOT / "kernel/src/odibi"
+    rooms = {path.stem for path in home.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     rooms -= {"__init__", "__pycache__", "py"} | OPEN_TO_PLUGINS
     closed = listed(import_rules()["importlinter:contract:plugins"]["forbidden_modules"])
     assert {f"odibi.{room}" for room in rooms} <= closed

@@ -551,3 +551,9 @@ def test_folders_that_deleted_objects_leave_are_not_in_the_way(tmp_path: Path) -
     with pytest.raises(InvalidPath, match="there is a folder at the path"):
         storage.write("x", b"5")
     assert storage.read("x/y/z") == b"3"
+
+
+def test_a_view_with_gaps_is_written_as_what_it_shows(tmp_path: Path) -> None:
+    storage = LocalStorage(base_path=tmp_path)
+    storage.write("a", memoryview(b"a-b-c-")[::2])
+    assert storage.read("a") == b"abc"

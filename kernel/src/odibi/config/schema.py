@@ -187,7 +187,7 @@ class _Maker:
         if about:
             schema = {**schema, "description": about}
         default = field.default.value if isinstance(field.default, Enum) else field.default
-        if isinstance(default, str | bool | int | float) and not field.secret:
+        if isinstance(default, str | bool | int | float) and not (field.required or field.secret):
             schema = {**schema, "default": default}
         return schema
 

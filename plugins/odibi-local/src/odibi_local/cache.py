@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 from weakref import finalize
 
 import attrs
@@ -48,6 +48,8 @@ class DiskCache:
     of one machine can. Counts of hits and misses are written now and then; a process that is killed takes up to a
     thousand along.
     """
+
+    effects: ClassVar[tuple[str, ...]] = ("files",)
 
     path: str = option(
         ".odibi/cache", help="The folder, on a disk of this machine.", is_path=True, converter=os.path.abspath

@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import WeakSet
 
 import attrs
@@ -137,6 +137,8 @@ class SqliteCheckpoints:
     A run that was begun under a lock goes on for as long as that lock is held, and only the store that began it can
     write to it. One that was begun without goes on for as long as the process that began it lives.
     """
+
+    effects: ClassVar[tuple[str, ...]] = ("files",)
 
     path: str = option(
         ".odibi/runs.db", help="The file that holds the journals; its folder is made.", is_path=True,

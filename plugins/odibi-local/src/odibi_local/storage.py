@@ -44,6 +44,10 @@ class LocalStorage:
     goes when the next folder is staged beside it.
     """
 
+    capabilities: ClassVar[Mapping[str, str]] = {
+        "replace_folder": "partial: where the file system can let two names change places",
+    }
+    effects: ClassVar[tuple[str, ...]] = ("files",)
     etag_resolution: ClassVar[float] = 2.0
     """Seconds. The etag of what other programs change in place is made of its size and time of change, and a system's
     clock may stand still for that long (the two seconds are FAT's; ext4's clock ticks every few milliseconds). git
@@ -77,7 +81,9 @@ class LocalStorage:
     def write(self, path: str, data: bytes | memoryview | BinaryIO, *, when: When = ALWAYS) -> Stat:
         """Make ``data`` the object at ``path``, atomically and durably."""
         with self._draft(path) as draft:
-            if isinstance(data, (bytes, bytearray, memoryview)):
+            if isinstance(data, memoryview):
+                draft.file.write(data if data.contiguous else data.tobytes())
+            elif isinstance(data, (bytes, bytearray)):
                 draft.file.write(data)
             else:
                 copyfileobj(data, draft.file, _CHUNK)

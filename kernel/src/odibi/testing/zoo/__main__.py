@@ -6,10 +6,9 @@ import argparse
 import json
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 from odibi.testing.zoo import SOUND, families, zoo_of
-from odibi.testing.zoo._trial import Trial, trial
+from odibi.testing.zoo._trial import Trial, trials
 
 
 def main() -> int:
@@ -21,17 +20,16 @@ def main() -> int:
     given = parser.parse_args()
     names = given.family or families()
     specimens = [f"{family}.{name}" for family in names for name in (SOUND, *zoo_of(family).defects)]
-    with ThreadPoolExecutor(given.jobs) as pool:
-        trials = dict(zip(specimens, pool.map(trial, specimens), strict=True))
-    print(json.dumps(_table(names, trials), indent=2) if given.json else _text(names, trials))
-    return 1 if any(row["survived"] or row["sound_is_refused_by"] for row in _table(names, trials)) else 0
+    done = {each.specimen: each for each in trials(specimens, given.jobs)}
+    print(json.dumps(_table(names, done), indent=2) if given.json else _text(names, done))
+    return 1 if any(row["survived"] or row["sound_is_refused_by"] for row in _table(names, done)) else 0
 
 
-def _table(names: list[str], trials: dict[str, Trial]) -> list[dict[str, object]]:
+def _table(names: list[str], done: dict[str, Trial]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for family in names:
         defects = zoo_of(family).defects.values()
-        refused = {each.name: trials[f"{family}.{each.name}"] for each in defects}
+        refused = {each.name: done[f"{family}.{each.name}"] for each in defects}
         rows.append(
             {
                 "family": family,
@@ -40,15 +38,16 @@ def _table(names: list[str], trials: dict[str, Trial]) -> list[dict[str, object]
                 "refused_by": {name: each.by or "(it hung)" for name, each in refused.items() if each.refused},
                 "survived": [e.name for e in defects if not refused[e.name].refused and not e.argued],
                 "argued": {e.name: e.argued for e in defects if not refused[e.name].refused and e.argued},
-                "sound_is_refused_by": trials[f"{family}.{SOUND}"].by,
+                "sound_is_refused_by": done[f"{family}.{SOUND}"].by,
+                "sound_passes": done[f"{family}.{SOUND}"].passed,
             }
         )
     return rows
 
 
-def _text(names: list[str], trials: dict[str, Trial]) -> str:
+def _text(names: list[str], done: dict[str, Trial]) -> str:
     lines = []
-    for row in _table(names, trials):
+    for row in _table(names, done):
         refused, defects = row["refused"], row["defects"]
         assert isinstance(refused, int)
         assert isinstance(defects, int)
