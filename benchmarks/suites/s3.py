@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks import s3_server
 from benchmarks.contenders import is_installed
-from benchmarks.figures import NOTHING, Report, Samples, Table, cpu, number, ratio, spread
+from benchmarks.figures import NOTHING, Report, Samples, Table, both_ratios, cpu, number, spread
 from benchmarks.settings import Settings, progress
 from benchmarks.turns import in_turns
 
@@ -30,12 +30,13 @@ def measure(settings: Settings) -> Report:
             table.note(f"nothing is measured: {error}")
             report.tables.append(table)
             return report
-    sizes = ((7_000_000, 1), (1000, 3)) if settings.quick else ((100_000_000, 9), (100_000, 300))
+    sizes = ((7_000_000, 1), (1000, 3)) if settings.quick else ((100_000_000, 9), (100_000, 50))
     with s3_server.running() as endpoint:
         for size, rounds in sizes:
             progress(f"s3: {size:,} bytes")
             report.tables.append(_compare(report, endpoint, size, rounds))
     notes = report.tables[-1]
+    notes.note("speeds are of medians, by the clock | by CPU time of the client")
     notes.note("server: benchmarks/s3_server.py, on loopback, in memory, which checks nothing")
     notes.note("obstore: get().bytes(), copied to bytes; put(); as they are by default")
     notes.note("s3fs: cat_file() and pipe_file(), without checksums, its cache of listings off")
@@ -58,7 +59,7 @@ def _compare(report: Report, endpoint: str, size: int, rounds: int) -> Table:
 
 
 def _speed(samples: Samples, other: Samples | None) -> str:
-    return NOTHING if other is None or other is samples else ratio(other, samples)
+    return NOTHING if other is None or other is samples else both_ratios(other, samples)
 
 
 def _acts(endpoint: str, data: bytes, table: Table) -> dict[str, dict[str, Act]]:
