@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import copyfileobj
@@ -23,7 +24,7 @@ from odibi_local.names import STAGE, is_reserved, is_stage, stage_of
 from odibi_local.places import make_folders, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from odibi.contracts.storage import When
 
