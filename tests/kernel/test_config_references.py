@@ -221,6 +221,37 @@ def test_exceptions_are_scrubbed_with_all_they_hold() -> None:
     assert shown.count("***") >= 5
 
 
+class Request:
+    def __repr__(self) -> str:
+        return "<Request with hunter22>"
+
+
+@pytest.mark.parametrize(
+    "held",
+    [{"password": "hunter22"}, ("a", ["hunter22"]), {"hunter22"}, b"hunter22", Request(), {"deep": [{"x": Request()}]}],
+    ids=lambda held: type(held).__name__,
+)
+def test_what_an_exception_holds_is_scrubbed_however_it_holds_it(held: object) -> None:
+    redactor = Redactor()
+    redactor.register("hunter22")
+    error = ValueError(held, 7)
+    error.held = held  # type: ignore[attr-defined]
+    redactor.scrub_exception(error)
+    assert "hunter22" not in f"{error} {error!r} {error.held!r}"  # type: ignore[attr-defined]
+    assert error.args[1] == 7
+
+
+def test_what_shows_no_secret_stays_as_it_is() -> None:
+    redactor = Redactor()
+    redactor.register("hunter22")
+    held = [{"a": 1}, {1, 2}, (1,), object(), Secret("hunter22"), KeyError("other")]
+    error = ValueError(*held)
+    error.held = held  # type: ignore[attr-defined]
+    redactor.scrub_exception(error)
+    assert all(one is other for one, other in zip(error.args, held, strict=True))
+    assert error.held is held  # type: ignore[attr-defined]
+
+
 @given(st.text(min_size=4, max_size=20).filter(str.strip), st.text(max_size=20), st.text(max_size=20))
 def test_a_registered_value_is_never_left(secret: str, before: str, after: str) -> None:
     redactor = Redactor()

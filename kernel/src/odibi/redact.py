@@ -104,14 +104,34 @@ class Redactor:
             if id(each) in seen:
                 continue
             seen.add(id(each))
-            each.args = tuple(self.scrub(arg) if isinstance(arg, str | bytes) else arg for arg in each.args)
+            each.args = tuple(map(self._held, each.args))
             for name, held in vars(each).items():
-                if isinstance(held, str):
-                    vars(each)[name] = self.redact(held)
-                elif name in ("__notes__", "problems"):
+                if name in ("__notes__", "problems"):
                     vars(each)[name] = type(held)(self._problem(item) for item in held)
+                else:
+                    vars(each)[name] = self._held(held)
             todo += [other for other in (each.__cause__, each.__context__) if other is not None]
             todo += getattr(each, "exceptions", ())
+
+    def _held(self, value: Any) -> Any:
+        """What an exception holds; itself if it shows no secret, as whoever catches it may need it as it is."""
+        if isinstance(value, BaseException) or not self._shows(value):
+            return value
+        return self.scrub(value)
+
+    def _shows(self, value: Any) -> bool:
+        """Whether a secret is in the text of a value."""
+        if isinstance(value, Mapping):
+            return any(self._shows(key) or self._shows(item) for key, item in value.items())
+        if isinstance(value, list | tuple | set | frozenset):
+            return any(map(self._shows, value))
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "backslashreplace")
+        try:
+            texts = (value,) if isinstance(value, str) else (str(value), repr(value))
+        except Exception:  # what cannot be shown shows nothing
+            return False
+        return any(self.redact(text) != text for text in texts)
 
     def _problem(self, item: Any) -> Any:
         if isinstance(item, str):
