@@ -40,7 +40,11 @@ def odibi_transforms() -> dict[str, str]:
 @hookimpl
 def odibi_suites() -> dict[str, str]:
     """What ``pytest --odibi-conformance`` runs on them."""
+    from odibi_pandas.operations import OPERATIONS
+
+    suites = "odibi_pandas.conformance_operations"
     return {
+        **{f"transform.{name}": f"{suites}:{home.partition(':')[2]}Suite" for name, home in OPERATIONS.items()},
         "engine.pandas": "odibi_pandas.conformance:PandasEngineSuite",
         "format.pandas.arrow": "odibi_pandas.conformance:ArrowSuite",
         "format.pandas.avro": "odibi_pandas.conformance:AvroSuite",
