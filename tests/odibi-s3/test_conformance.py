@@ -21,7 +21,8 @@ class TestS3OnMoto(S3Suite):
         type(self).proxy = suite_proxy
 
     def options(self, place):
-        given = {**super().options(place), "retries": 3, "backoff": 0.01, "max_backoff": 0.05}
+        # moto answers 500 now and then to a request for an object that another thread is replacing.
+        given = {**super().options(place), "retries": 10, "backoff": 0.01, "max_backoff": 0.1}
         return {**given, "endpoint": self.proxy.server.endpoint} if self.proxy else given
 
     @contextmanager
