@@ -154,6 +154,17 @@ class TestFiles:
         assert project["dependencies"] == ["odibi-kernel>=0.1,<0.2"]
         assert project["optional-dependencies"]["test"] == ["odibi-kernel[testing]>=0.1,<0.2"]
 
+    @pytest.mark.parametrize(
+        ("version", "wanted"),
+        [("0.1.0", ">=0.1,<0.2"), ("0.12.3", ">=0.12,<0.13"), ("1.0.0", ">=1.0,<2"), ("2.7.1.dev3", ">=2.7,<3")],
+    )
+    def test_it_works_with_kernels_of_one_series(
+        self, monkeypatch: pytest.MonkeyPatch, version: str, wanted: str
+    ) -> None:
+        monkeypatch.setattr("odibi.new_plugin.__version__", version)
+        text = plugin_files(names_of("odibi-shelf", "trigger"))["pyproject.toml"]
+        assert tomllib.loads(text)["project"]["dependencies"] == [f"odibi-kernel{wanted}"]
+
     def test_the_manifest_says_what_the_hooks_say(self, made: tuple[Names, Path, list[str]]) -> None:
         names, folder, _ = made
         manifest = json.loads((folder / "src/odibi_shelf/odibi-plugin.json").read_text())
@@ -242,6 +253,13 @@ class TestCommand:
         taken = Host(discover=False).names("executor")[0]
         assert main(["new", "plugin", "odibi-shelf", "--family", "executor", "--component", taken]) == 0
         assert f"offers the executor {taken!r} already" in capsys.readouterr().err
+
+
+def test_an_engine_comes_with_a_format_and_a_suite_for_it(tmp_path: Path) -> None:
+    write_plugin(tmp_path / "x", names_of("odibi-shelf", "engine"))
+    manifest = json.loads((tmp_path / "x/src/odibi_shelf/odibi-plugin.json").read_text())
+    assert list(manifest["components"]["format"]) == ["shelf.json"]
+    assert set(manifest["suites"]) == {"engine.shelf", "format.shelf.json"}
 
 
 def test_a_manifest_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,13 @@ def odibi_formats() -> dict[str, str]:
 }
 """Family to what its plugins register beside the component."""
 
+_MORE_SUITES = {
+    "engine": """\
+        "format.@COMPONENT@.json": "@MODULE@.conformance:JsonTablesSuite",
+"""
+}
+"""Family to the suites on that."""
+
 
 class _Family(NamedTuple):
     """What the templates need to know of a family.
@@ -191,7 +198,11 @@ def _wrong_component(family: str, name: str) -> str:
 def _templates(family: str) -> dict[str, str]:
     """Template to path, of what the plugins of a family have; the component itself left out."""
     names = [each.name for each in (resources("odibi") / "plugin_templates" / family).iterdir()]
-    return {name: f"src/@MODULE@/{name.removesuffix('.txt')}" for name in names if name != "component.py.txt"}
+    return {
+        name: ("tests/" if name.startswith("test_") else "src/@MODULE@/") + name.removesuffix(".txt")
+        for name in names
+        if name != "component.py.txt"
+    }
 
 
 def plugin_files(names: Names) -> dict[str, str]:
@@ -204,21 +215,20 @@ def plugin_files(names: Names) -> dict[str, str]:
         _filled(path, names): _ordered(_filled(place.read_text("utf-8"), names), names.module)
         for place, path in places.items()
     }
-    init = f"src/{names.module}/__init__.py"
-    found[init] += _filled(_MORE_HOOKS.get(names.family, ""), names)
     return {**found, f"src/{names.module}/py.typed": ""}
 
 
 def _filled(text: str, names: Names) -> str:
     family = _FAMILIES[names.family]
-    kernel = tuple(int(part) for part in __version__.split(".")[:2])
+    major, minor = (int(part) for part in __version__.split(".")[:2])
     api = API_VERSION[0]
     values = {
         "USE": family.use,
+        "MORE_HOOKS": _MORE_HOOKS.get(names.family, ""),
+        "MORE_SUITES": _MORE_SUITES.get(names.family, ""),
         "A_FAMILY": family.what,
         "REGISTERED": names.registered,
-        "SHOWN": names.registered,
-        "KERNEL": f">={kernel[0]}.{kernel[1]},<" + (f"{kernel[0]}" if kernel[0] else f"0.{kernel[1] + 1}"),
+        "KERNEL": f">={major}.{minor},<" + (f"{major + 1}" if major else f"0.{minor + 1}"),
         "API": f">={api}.{API_VERSION[1]},<{api + 1}",
         "HOOK": REGISTERING[names.family],
         "HOLDER": _HOLDER,
