@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from odibi.contracts import FAMILIES
 from odibi.new_plugin import Names, names_of
@@ -100,6 +102,37 @@ def test_a_new_plugin_is_sound_and_one_without_work_is_refused(workshop: Worksho
     assert code == 1, said
     assert "NotImplementedError" in said
     assert sum(int(each) for each in re.findall(r"(\d+) failed", said)) >= 5, said
+
+
+def test_a_project_can_use_it_as_its_readme_says(workshop: Workshop) -> None:
+    """The lines of the README, in a project that is checked against the manifest.
+
+    A format's engine is the kit's, which no plugin offers; that is all that is wrong with it.
+    """
+    (text,) = re.findall(r"```yaml\n(.*?)```", (workshop.home / "README.md").read_text(), re.DOTALL)
+    use = yaml.safe_load(text)
+    node: dict[str, Any] = {"name": "n", "read": {"connection": "lake", "path": "x.json", "format": "json"}}
+    if "transform" in use:
+        node["transform"] = use.pop("transform")
+    if "nodes" in use:
+        (node,) = use.pop("nodes")
+        use["engine"] = "rows"
+    lake = {"type": "local", "base_path": "."}
+    project = {
+        "project": "p",
+        "pipelines": [{"pipeline": "p", "nodes": [node]}],
+        **use,
+        "connections": {"lake": lake, **use.get("connections", {})},
+    }
+    folder = workshop.home.parent / "project"
+    folder.mkdir()
+    (folder / "odibi.yaml").write_text(yaml.safe_dump(project))
+    code, said = workshop.python("odibi", "validate", folder=folder)
+    if workshop.names.family == "format":
+        assert (code, "No installed plugin offers the engine 'rows'" in said) == (2, True), said
+        assert len(said.strip().splitlines()) == 1, said
+    else:
+        assert (code, "1 pipeline, 1 node" in said) == (0, True), said
 
 
 def test_what_the_suites_are_for_shows(tmp_path: Path) -> None:

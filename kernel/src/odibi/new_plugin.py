@@ -92,6 +92,7 @@ _FAMILIES: Mapping[str, _Family] = {
     "format": _Family(
         "A format",
         "Format",
+        "# with the engine whose frames it makes; the engine 'rows' is the kit's, and of use in tests alone\n"
         "nodes:\n  - name: orders\n    read: {connection: lake, path: orders.@COMPONENT@, format: @COMPONENT@}",
         "rows.@COMPONENT@",
     ),
@@ -286,7 +287,7 @@ def _write_manifest(source: Path, names: Names) -> None:
     # In a process of its own: this one must not have imported a package that will be elsewhere in a moment.
     path = os.pathsep.join([str(source), *filter(None, sys.path)])
     done = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", _MANIFEST, names.plugin, names.module, names.distribution, "0.1.0"],
+        [sys.executable, "-P", "-c", _MANIFEST, names.plugin, names.module, names.distribution, "0.1.0"],
         capture_output=True,
         check=False,
         text=True,
