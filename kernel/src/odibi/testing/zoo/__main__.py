@@ -16,11 +16,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m odibi.testing.zoo", description=__doc__)
     parser.add_argument("family", nargs="*", help="only these; all if none is given")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="suites at once")
+    parser.add_argument("--verbose", action="store_true", help="say of each defect how it went, as it goes")
     parser.add_argument("--json", action="store_true", help="print JSON, with the test that refused each defect")
     given = parser.parse_args()
     names = given.family or families()
     specimens = [f"{family}.{name}" for family in names for name in (SOUND, *zoo_of(family).defects)]
-    done = {each.specimen: each for each in trials(specimens, given.jobs)}
+    done: dict[str, Trial] = {}
+    for each in trials(specimens, given.jobs):
+        done[each.specimen] = each
+        if given.verbose:
+            said = f"refused by {each.by or 'its own slowness'}" if each.refused else f"accepted by {each.passed}"
+            print(f"{len(done)} of {len(specimens)}  {each.specimen}  {each.seconds:.1f} s  {said}", file=sys.stderr)
     print(json.dumps(_table(names, done), indent=2) if given.json else _text(names, done))
     return 1 if any(row["survived"] or row["sound_is_refused_by"] for row in _table(names, done)) else 0
 

@@ -37,6 +37,7 @@ class Trial:
         refused: whether a test failed.
         by: the test that did; empty where none failed, or where the suite hung.
         passed: how many tests passed (until one failed).
+        seconds: how long it took.
         output: what pytest printed.
     """
 
@@ -44,6 +45,7 @@ class Trial:
     refused: bool
     by: str
     passed: int
+    seconds: float
     output: str
 
 
@@ -76,10 +78,11 @@ def trials(specimens: Iterable[str], jobs: int = 1) -> Iterator[Trial]:
                 running[_fork(specimen, folder)] = (specimen, folder, time.monotonic() + LONGEST)
             ended = [(pid, code) for pid in running if (code := _code(pid, running[pid][2])) is not None]
             for pid, code in ended:
-                specimen, folder, _ = running.pop(pid)
+                specimen, folder, deadline = running.pop(pid)
+                seconds = time.monotonic() - (deadline - LONGEST)
                 output = (folder / "output").read_text(encoding="utf-8", errors="replace")
                 shutil.rmtree(folder, ignore_errors=True)
-                yield _judged(specimen, code, output)
+                yield _judged(specimen, code, seconds, output)
             if not ended:
                 time.sleep(_PAUSE)
     finally:
@@ -144,12 +147,13 @@ def _stop(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _judged(specimen: str, code: int, output: str) -> Trial:
+def _judged(specimen: str, code: int, seconds: float, output: str) -> Trial:
     if code == -1:
-        return Trial(specimen, True, "", 0, f"it did not end within {LONGEST:g} s:\n{output}")
+        return Trial(specimen, True, "", 0, seconds, f"it did not end within {LONGEST:g} s:\n{output}")
     if code not in (0, 1):
         raise Broken(f"{specimen}: pytest ended with {code}:\n{output}")
     failed, passed = _FAILED.search(output), _RAN.search(output)
     if code == 1 and failed is None:
         raise Broken(f"{specimen}: nothing says which test failed:\n{output}")
-    return Trial(specimen, code == 1, failed[1] if failed else "", int(passed[1]) if passed else 0, output)
+    by, count = failed[1] if failed else "", int(passed[1]) if passed else 0
+    return Trial(specimen, code == 1, by, count, seconds, output)
