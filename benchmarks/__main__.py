@@ -28,6 +28,9 @@ DISTRIBUTIONS = (
     "doit",
     "joblib",
     "diskcache",
+    "odibi-s3",
+    "obstore",
+    "s3fs",
     "snakemake",
 )
 

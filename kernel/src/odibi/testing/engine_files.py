@@ -341,17 +341,21 @@ class FilePromises(EngineBase):
     @pytest.mark.parametrize("mode", ["upsert", "append_once"])
     def test_several_keys_tell_rows_apart(self, bench: Bench, mode: str) -> None:
         """All of them together, texts among them, such as look alike when they are joined."""
-        columns = {"a": ("string", ["x", "xy", "x"]), "b": ("string", ["yz", "z", "z"]), "n": ("int64", [1, 2, 3])}
-        bench.write(Table.of(**columns), "out/pairs", mode, keys=("a", "b"))
+        there = Table.of(
+            a=("string", ["x", "xy", "x"]),
+            b=("string", ["yz", "z", "z"]),
+            n=("int64", [1, 2, 3]),
+        )
+        bench.write(there, "out/pairs", mode, keys=("a", "b"))
         coming = Table.of(a=("string", ["x", "X"]), b=("string", ["z", "z"]), n=("int64", [4, 5]))
         bench.write(coming, "out/pairs", mode, keys=("a", "b"))
         replaced = 4 if mode == "upsert" else 3
-        columns = {
-            "a": ("string", ["x", "xy", "x", "X"]),
-            "b": ("string", ["yz", "z", "z", "z"]),
-            "n": ("int64", [1, 2, replaced, 5]),
-        }
-        bench.holds("out/pairs", Table.of(**columns))
+        expected = Table.of(
+            a=("string", ["x", "xy", "x", "X"]),
+            b=("string", ["yz", "z", "z", "z"]),
+            n=("int64", [1, 2, replaced, 5]),
+        )
+        bench.holds("out/pairs", expected)
 
     @pytest.mark.parametrize("mode", ["upsert", "append_once"])
     @pytest.mark.parametrize("fault", ["no keys", "no such column", "twice", "null"])
@@ -360,7 +364,8 @@ class FilePromises(EngineBase):
         bench.write(people(1), "out/people", mode, keys=("id",))
         there = bench.objects()
         keys = {"no keys": (), "no such column": ("nothing",)}.get(fault, ("id",))
-        ids = {"twice": [2, 2], "null": [2, None]}.get(fault, [2, 3])
+        faulty: dict[str, list[int | None]] = {"twice": [2, 2], "null": [2, None]}
+        ids = faulty.get(fault, [2, 3])
         coming = Table.of(id=("int64", ids), name=("string", ["a", "b"]))
         with pytest.raises(DataError):
             bench.write(coming, "out/people", mode, keys=keys)
@@ -453,7 +458,7 @@ class FilePromises(EngineBase):
         def append(at: int) -> bool:
             return bench.write(people(at), "out/people", "append", part=f"p{at}").skipped
 
-        assert together(*(lambda at=at: append(at) for at in range(_RACERS))) == [False] * _RACERS  # type: ignore[misc]
+        assert together(*(lambda at=at: append(at) for at in range(_RACERS))) == [False] * _RACERS
         bench.holds("out/people", people(*range(_RACERS)))
 
     def test_one_part_is_appended_by_many_at_once(self, bench: Bench) -> None:
@@ -470,7 +475,7 @@ class FilePromises(EngineBase):
             report = bench.write(people(at), "out/people", mode)
             return None if report.skipped else at
 
-        outcomes = together(*(lambda at=at: write(at) for at in range(_RACERS)))  # type: ignore[misc]
+        outcomes = together(*(lambda at=at: write(at) for at in range(_RACERS)))
         won = [each for each in outcomes if isinstance(each, int)]
         assert len(won) == 1, outcomes
         lost = {None} if mode == "ignore" else set()
@@ -485,7 +490,7 @@ class FilePromises(EngineBase):
             bench.write(people(at), "out/people", mode, keys=("id",))
             return at
 
-        outcomes = together(*(lambda at=at: write(at) for at in range(_RACERS)))  # type: ignore[misc]
+        outcomes = together(*(lambda at=at: write(at) for at in range(_RACERS)))
         done = [each for each in outcomes if isinstance(each, int)]
         assert done
         assert all(isinstance(each, int | Conflict) for each in outcomes), outcomes
@@ -505,7 +510,7 @@ class FilePromises(EngineBase):
                 assert ids[0] % 2 == 0, ids
                 assert ids[1] == ids[0] + 1, ids
 
-        works = [read, read, *(lambda at=at: write(at) for at in range(4))]  # type: ignore[misc]
+        works = [read, read, *(lambda at=at: write(at) for at in range(4))]
         assert together(*works) == [None] * len(works)
 
     def test_one_frame_is_used_by_many_at_once(self, bench: Bench) -> None:
@@ -519,7 +524,7 @@ class FilePromises(EngineBase):
             bench.engine.inspect(frame)
             bench.holds(f"out/{at}", PEOPLE)
 
-        assert together(*(lambda at=at: use(at) for at in range(_RACERS))) == [None] * _RACERS  # type: ignore[misc]
+        assert together(*(lambda at=at: use(at) for at in range(_RACERS))) == [None] * _RACERS
         self.unchanged(bench.engine, frame, PEOPLE)
 
     def test_any_history(self, engine: Engine, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ class SqlPromises(EngineBase):
                 session.close()
             return True
 
-        assert together(*(lambda at=at: node(at) for at in range(_SESSIONS))) == [True] * _SESSIONS  # type: ignore[misc]
+        assert together(*(lambda at=at: node(at) for at in range(_SESSIONS))) == [True] * _SESSIONS
 
     @needs("sql")
     def test_the_queries_of_an_engine_at_once(self, engine: Engine) -> None:
@@ -196,7 +196,7 @@ class SqlPromises(EngineBase):
             assert_same(self.table(engine, found), people(at))
             return None
 
-        assert together(*(lambda at=at: work(at) for at in range(_SESSIONS))) == [None] * _SESSIONS  # type: ignore[misc]
+        assert together(*(lambda at=at: work(at) for at in range(_SESSIONS))) == [None] * _SESSIONS
 
     @needs("sql")
     def test_a_query_changes_no_frame(self, engine: Engine) -> None:

@@ -1,1 +1,1 @@
-"""Small, sound components of each family, in memory or on the standard library: for tests of pipelines and of suites."""
+"""Small, sound components of each family, in memory or on the standard library: to test pipelines and suites with."""

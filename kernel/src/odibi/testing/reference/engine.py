@@ -117,7 +117,8 @@ class RowsEngine:
         for stat in objects_of(source):
             with source.storage.open(stat.path) as file:
                 name = f"{source.connection}:{stat.path}"
-                yield from source.format.read_object_chunks(file, rows, name=name, columns=source.columns)
+                form = cast("Format", source.format)
+                yield from form.read_object_chunks(file, rows, name=name, columns=source.columns)
 
     def write(self, frame: RowsFrame, target: Target) -> WriteReport:
         """Write ``frame`` as ``target`` says."""
