@@ -7,6 +7,7 @@ on the machine that decides, "not run" must not look like "passed".
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Generator
 
@@ -16,20 +17,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background by a shell, which lets interrupts be ignored, by all that tests start as well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-DECLARED = "Skipped: declared: "
 REQUIRE_ALL = os.environ.get("ODIBI_REQUIRE_ALL", "") not in ("", "0")
+WITHOUT = os.environ.get("ODIBI_WITHOUT", "").replace(",", " ").split()
+"""Modules that are not here on purpose: another environment has them, and runs what needs them."""
+
+_KIT = "/odibi/testing/"
 
 
 def _reason(longrepr: object) -> str:
     return str(longrepr[2] if isinstance(longrepr, tuple) else longrepr)
 
 
+def _allowed(longrepr: object) -> bool:
+    """Whether a test was left out by the kit, for what a component or its suite declares that it cannot do."""
+    missing = re.search(r"could not import '(\w+)", _reason(longrepr))
+    if missing is not None:
+        return missing.group(1) in WITHOUT
+    return isinstance(longrepr, tuple) and _KIT in str(longrepr[0]).replace(os.sep, "/")
+
+
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
-    reason = _reason(report.longrepr) if report.skipped else ""
-    # What a component declares that it cannot do is not left out for want of something.
-    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail") and not reason.startswith(DECLARED):
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail") and not _allowed(report.longrepr):
         report.outcome = "failed"
-        report.longrepr = f"{reason}\nODIBI_REQUIRE_ALL is set, so nothing may be skipped."
+        report.longrepr = f"{_reason(report.longrepr)}\nODIBI_REQUIRE_ALL is set, so nothing may be skipped."
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

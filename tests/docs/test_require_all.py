@@ -18,12 +18,16 @@ SKIPS = {
 }
 
 
-def run_pytest(folder: Path, text: str, require_all: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(folder: Path, text: str, require_all: str, without: str = "") -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text((TESTS / "conftest.py").read_text("utf-8"), "utf-8")
     (folder / "test_it.py").write_text(text, "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=folder, env={"ODIBI_REQUIRE_ALL": require_all, "PATH": ""}
+        command,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={"ODIBI_REQUIRE_ALL": require_all, "ODIBI_WITHOUT": without, "PATH": ""},
     )
 
 
@@ -46,3 +50,29 @@ def test_a_skip_is_a_skip_elsewhere(tmp_path: Path, text: str, setting: str) -> 
 def test_an_expected_failure_is_no_skip(tmp_path: Path) -> None:
     text = "import pytest\n@pytest.mark.xfail\ndef test_it():\n    assert False"
     assert run_pytest(tmp_path, text, "1").returncode == 0
+
+
+KIT = """
+import pytest
+
+class Suite:
+    def test_it(self):
+        {skip}
+"""
+
+
+@pytest.mark.parametrize(
+    ("skip", "without", "allowed"),
+    [
+        ("pytest.skip('declared: it cannot')", "", True),
+        ("pytest.importorskip('no_server')", "no_server, other", True),
+        ("pytest.importorskip('no_server')", "other", False),
+    ],
+)
+def test_the_kit_may_leave_out_what_is_declared(tmp_path: Path, skip: str, without: str, allowed: bool) -> None:
+    kit = tmp_path / "odibi" / "testing"
+    kit.mkdir(parents=True)
+    (kit / "its_suite.py").write_text(KIT.format(skip=skip))
+    text = f"import sys\nsys.path.insert(0, {str(kit)!r})\nfrom its_suite import Suite\nclass TestIt(Suite): ...\n"
+    done = run_pytest(tmp_path, text, "1", without)
+    assert (done.returncode == 0) == allowed, done.stdout + done.stderr

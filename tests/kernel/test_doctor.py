@@ -15,7 +15,7 @@ project: shop
 engine: null
 connections:
   good: {type: fine}
-  away: {type: s3, bucket: b}
+  away: {type: hdfs, host: b}
   bad: {type: broken}
 pipelines: []
 """
@@ -68,9 +68,11 @@ def test_a_project(host, tmp_path):
     project = diagnose(host, file).project
     assert project.problems == ()
     assert project.connections["good"] == ""
-    assert "pip install odibi-s3" in project.connections["away"]
+    assert "pip install odibi-hdfs" in project.connections["away"]
     assert "no_such_lib" in project.connections["bad"]
-    assert "connection 'away': No installed plugin offers the storage 's3'." in "\n".join(diagnose(host, file).problems)
+    assert "connection 'away': No installed plugin offers the storage 'hdfs'." in "\n".join(
+        diagnose(host, file).problems
+    )
 
 
 def test_a_project_that_does_not_load(host, tmp_path):
