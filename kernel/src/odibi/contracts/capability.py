@@ -1,4 +1,8 @@
-"""What a component of a family may be able to do or not, and how it says so."""
+"""What a component of a family may be able to do or not, and how it says so.
+
+Beside ``capabilities``, a component may declare in a class attribute ``effects`` what it does beyond its own memory:
+``("files", "network", "subprocess")``, those that hold. Both go into its plugin's manifest.
+"""
 
 from __future__ import annotations
 

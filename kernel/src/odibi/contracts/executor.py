@@ -141,6 +141,7 @@ class Executor(Protocol):
         * :meth:`drain` returns once every task it took was reported, and leaves no thread or process of its own with
           work in flight, except tasks that were given up on at their timeout.
         * Values stay where they were made until somebody needs them (:meth:`fetch`).
+        * An error of the work queue itself comes out of :meth:`drain`, or is handed to :meth:`Work.abandon`.
     """
 
     def drain(self, work: Work) -> None:

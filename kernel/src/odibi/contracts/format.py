@@ -135,12 +135,14 @@ class Format(Protocol):
             columns: the columns wanted; ``None`` for all.
 
         Raises:
-            DataError: it is not what it should be; says where (line, column) as far as that can be known.
+            DataError: it is not what it should be, or lacks a wanted column; says where (line, column) as far as that
+                can be known.
+            StorageError: as the file raised it: one that passes must not look like damage.
         """
         ...
 
     def write_object(self, frame: Frame, file: BinaryIO) -> None:
-        """Write all of ``frame`` to ``file``; the caller publishes it."""
+        """Write all of ``frame`` to ``file``, which need not be seekable and stays open; the caller publishes it."""
         ...
 
     def read_object_chunks(

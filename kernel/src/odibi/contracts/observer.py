@@ -26,5 +26,8 @@ class Observer(Protocol):
         ...
 
     def close(self) -> None:
-        """Called after the last event; may be called twice."""
+        """Called after the last event of a run; may be called twice.
+
+        One that an application gives to several runs is closed after each, and may be told of the next.
+        """
         ...

@@ -76,6 +76,7 @@ class Storage(Protocol):
           timed out and cut off are :class:`~odibi.errors.Transient`. Nothing but a
           :class:`~odibi.errors.StorageError` escapes.
         * All methods may be called from many threads at once.
+        * An error names the path, shows no secret, and survives a trip between processes (a pickle round trip).
 
     A storage may have a class attribute ``etag_resolution``, in seconds: two changes that are no further apart may
     share an etag, so that what was changed that recently has to be looked at again. Without one, etags never do.
@@ -88,17 +89,29 @@ class Storage(Protocol):
         ...
 
     def open(self, path: str) -> BinaryIO:
-        """The object as a seekable binary file; reading a range does not fetch the whole."""
+        """The object as a seekable binary file; reading a range does not fetch the whole.
+
+        What is missing is :class:`~odibi.errors.NotFound` here, and not at the first read. If the object is replaced
+        or deleted while the file is open, reading gives the rest of what was opened or raises a
+        :class:`~odibi.errors.StorageError`; it never gives a mixture.
+        """
         ...
 
     def write(self, path: str, data: bytes | memoryview | BinaryIO, *, when: When = ALWAYS) -> Stat:
-        """Make ``data`` the object at ``path``, atomically and durably; missing folders are made."""
+        """Make ``data`` the object at ``path``, atomically and durably; missing folders are made.
+
+        A file is read from where it stands; it may be unseekable, give fewer bytes than asked for, and stays open. If
+        it raises, nothing is written, and the error comes out as it is or as the cause of a
+        :class:`~odibi.errors.StorageError`. Where an answer was lost, so that nobody can know whether a conditional
+        write took place, that is :class:`~odibi.errors.Transient`.
+        """
         ...
 
     def create(self, path: str, *, when: When = ALWAYS) -> AbstractContextManager[BinaryIO]:
         """A binary file that becomes the object when the ``with`` block ends, and is discarded when it raises.
 
-        For writers whose result does not fit in memory. ``when`` is checked when the block ends.
+        For writers whose result does not fit in memory. ``when`` is checked when the block ends. Closing the file
+        inside the block publishes nothing yet, and a block that raises after that still discards it.
         """
         ...
 

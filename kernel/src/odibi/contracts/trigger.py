@@ -34,7 +34,11 @@ class Schedule(Protocol):
     def next_after(self, moment: datetime) -> datetime | None:
         """The first fire strictly after ``moment``, or ``None`` if there is none.
 
-        Pure: the same moment gives the same answer. Both are aware of their time zone.
+        Pure: the same moment gives the same answer, whatever the zone it is told in. Both are aware of their time
+        zone.
+
+        Raises:
+            ValueError: ``moment`` is not.
         """
         ...
 
