@@ -140,6 +140,7 @@ def test_what_is_no_plain_value() -> None:
     ],
 )
 def test_what_a_type_is_for(word: str, kind: str) -> None:
+    pytest.importorskip("pyarrow")
     assert kind_of(word) == kind
     assert str(arrow_type(word)) == word.replace("float64", "double")
 
@@ -147,12 +148,14 @@ def test_what_a_type_is_for(word: str, kind: str) -> None:
 @settings(max_examples=30, deadline=None)
 @given(table=tables(words=COMMON))
 def test_tables_go_to_arrow_and_back(table: Table) -> None:
+    pytest.importorskip("pyarrow")
     assert_same(from_arrow(to_arrow(table)), table, types="exact")
 
 
 @settings(max_examples=20, deadline=None)
 @given(table=tables())
 def test_tables_become_frames_and_back(table: Table) -> None:
+    pytest.importorskip("pyarrow")
     engine = RowsEngine()
     assert_same(table_of(engine, frame_of(engine, table)), table, types="exact")
 

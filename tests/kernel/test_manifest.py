@@ -57,8 +57,10 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(zoo: Any) -> Callable[..., Path]:
+def shelf(zoo: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Installs a plugin, with the manifest that its code gives, and then makes its code impossible to import."""
+    # Of a source that is changed within a second, and keeps its length, Python would run the old byte code.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def install(*, api: str = ">=1.0,<2", more: str = "", spoil: bool = True) -> Path:
         package: Path = zoo.folder / "shelf"
