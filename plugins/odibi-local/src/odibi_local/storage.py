@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import copyfileobj
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
 
 import attrs
 
@@ -24,9 +24,12 @@ from odibi_local.names import STAGE, is_reserved, is_stage, stage_of
 from odibi_local.places import make_folders, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from odibi.contracts.storage import When
+    from odibi_local.places import Place
+
+T = TypeVar("T")
 
 _BUFFER = 1 << 17
 _CHUNK = 1 << 20
@@ -70,13 +73,11 @@ class LocalStorage:
 
     def open(self, path: str) -> BinaryIO:
         """The object as a seekable binary file."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a named pipe would keep us waiting
         path = _object_path(path)
-        with mapped(path), place_of(self.base_path, path) as place:
-            handle = os.open(place.name, flags, dir_fd=place.folder)
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                os.close(handle)
-                raise _not_found(path)
+        handle = self._seen(path, _opened)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise _not_found(path)
         return io.BufferedReader(ObjectFile(handle, "rb", path), _BUFFER)
 
     def write(self, path: str, data: bytes | memoryview | BinaryIO, *, when: When = ALWAYS) -> Stat:
@@ -100,8 +101,7 @@ class LocalStorage:
     def stat(self, path: str) -> Stat:
         """What is at ``path``."""
         path = _object_path(path)
-        with mapped(path), place_of(self.base_path, path) as place:
-            status = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+        status = self._seen(path, _status)
         if not stat.S_ISREG(status.st_mode):
             raise _not_found(path)
         return stat_of(path, status)
@@ -142,6 +142,22 @@ class LocalStorage:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def _seen(self, path: str, look: Callable[[Place], T]) -> T:
+        """What a look at the place of an object gives.
+
+        Who is on the way to an object in a folder that is replaced just then may end up in the old folder, where the
+        object is gone by now. So what is missing is looked for again, from the base on.
+        """
+        for last in (False, False, True):
+            with mapped(path):
+                try:
+                    with place_of(self.base_path, path) as place:
+                        return look(place)
+                except FileNotFoundError:
+                    if last:
+                        raise
+        raise AssertionError("the last look returns or raises")
+
     def _list(self, prefix: str) -> Iterator[Stat]:
         with suppress(NotFound, InvalidPath):
             yield self.stat(prefix)
@@ -175,6 +191,15 @@ class LocalStorage:
             remove_empty_above(self.base_path, path)
             staging.let_go_if_gone(self.base_path, stage)
             raise
+
+
+def _opened(place: Place) -> int:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a named pipe would keep us waiting
+    return os.open(place.name, flags, dir_fd=place.folder)
+
+
+def _status(place: Place) -> os.stat_result:
+    return os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
 
 
 def _object_path(path: str) -> str:
