@@ -55,15 +55,17 @@ class Connection:
 
     Args:
         settings: how to open it.
+        plan: of the faults, of an earlier connection with these settings that was closed: it goes on counting, and
+            what it wrote down is not lost.
 
     Raises:
         NotFound: there is none, and none is to be made.
         StorageError: its folder cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, plan: FaultPlan | None = None) -> None:
         table = _prices(settings.price_table)
-        self.plan = _plan(settings)
+        self.plan = plan or _plan(settings)
         self.bucket = _bucket(settings)
         self.clock: Clock = clock_of(settings.clock)
         label = f"{settings.name} in {settings.folder}" if settings.folder else settings.name

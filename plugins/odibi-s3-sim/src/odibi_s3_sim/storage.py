@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from odibi.contracts.storage import When
     from odibi_s3_sim.answers import Version
     from odibi_s3_sim.client import Client
+    from odibi_s3_sim.faults import FaultPlan
 
 _BUFFER = 1 << 17
 _CHUNK = 1 << 20
@@ -78,6 +79,7 @@ class _Opened:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
+        self._plan: FaultPlan | None = None
 
     def __reduce__(self) -> tuple[type[_Opened], tuple[()]]:
         return _Opened, ()  # another process opens its own
@@ -86,7 +88,8 @@ class _Opened:
         """The connection."""
         with self._lock:
             if self._connection is None:
-                self._connection = Connection(settings())
+                self._connection = Connection(settings(), self._plan)
+                self._plan = self._connection.plan
             return self._connection
 
     def close(self) -> None:
