@@ -202,6 +202,74 @@ def manifest() -> str:
     return page("The manifest", intro, f"## Its JSON Schema\n\n```json\n{text}\n```")
 
 
+_SUITES = {
+    "engine": ("EngineSuite",),
+    "storage": ("StorageSuite",),
+    "format": ("FormatSuite",),
+    "transform": ("TransformSuite",),
+    "cache": ("CacheSuite",),
+    "checkpoint": ("CheckpointSuite",),
+    "trigger": ("ScheduleSuite", "SourceSuite"),
+    "metric": ("MetricSuite",),
+    "executor": ("ExecutorSuite",),
+    "secret": ("SecretSuite",),
+    "observer": ("ObserverSuite",),
+    "plugin": ("PluginSuite",),
+}
+
+
+def suite(family: str) -> str:
+    """The suites of one family: how to use them, what an author says, and which promise each test holds."""
+    from importlib import import_module
+
+    module = import_module(f"odibi.testing.{family}")
+    parts = []
+    for name in _SUITES[family]:
+        cls = getattr(module, name)
+        said, tests = [], []
+        for attribute in sorted(dir(cls)):
+            thing = inspect.getattr_static(cls, attribute)
+            if attribute.startswith("_") or not inspect.isfunction(thing):
+                continue
+            if attribute.startswith("test_"):
+                about = prose((inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " "))
+                tests.append(f"| `{attribute}` | {about.replace('|', chr(92) + '|')} |")
+            else:
+                said.append(f"- `{signature(thing, attribute)}`: {first_sentence(thing)}")
+        parts.append(f"## `{name}`\n\n{docstring(cls).partition('**')[0].strip()}")
+        parts.append("What a subclass may say:\n\n" + "\n".join(said) if said else "It needs nothing but a name.")
+        parts.append("\n".join(["### The promises it holds", "", "| test | promise |", "| --- | --- |", *tests]))
+    how = docstring(module)
+    return page(f"The suite for {family}", "One of the [suites](../kit.md).", how, *parts)
+
+
+def kit() -> str:
+    """What ``odibi.testing`` has."""
+    from importlib import import_module
+
+    rows = []
+    for family, names in _SUITES.items():
+        tests = sum(name.startswith("test_") for each in names for name in dir(getattr(
+            import_module(f"odibi.testing.{family}"), each)))  # fmt: skip
+        listed = ", ".join(f"`{name}`" for name in names)
+        rows.append(f"| [{family}](suites/{family}.md) | `odibi.testing.{family}` | {listed} | {tests} |")
+    table = "\n".join(["| for | module | suites | tests |", "| --- | --- | --- | --- |", *rows])
+    others = []
+    for name in ("component", "frames", "clock", "pipelines"):
+        module = import_module(f"odibi.testing.{name}")
+        things = [f"- `{each}`: {first_sentence(thing)}" for each, thing in own(module) if inspect.getdoc(thing)]
+        others.append(f"### `odibi.testing.{name}`\n\n{first_sentence(module)}\n\n" + "\n".join(things))
+    intro = """
+        `odibi.testing`, with `pip install odibi-kernel[testing]`: suites for people who write plugins, and what people
+        need who test their pipelines. [Test a plugin](../how-to/test-a-plugin.md) shows how to use it, and
+        [conformance](../explanation/conformance.md) says what it means when a suite passes.
+
+        pytest loads the kit by itself. `pytest --odibi-conformance` tests every plugin that is installed, with the
+        suites that they bring; `--odibi-known-failures FILE` names the tests that are known to fail, a line each.
+    """
+    return page("The kit", intro, "## Suites", table, "## What else there is", *others)
+
+
 def contracts() -> str:
     """Every family's Protocol and the values that cross it."""
     from importlib import import_module
@@ -547,6 +615,8 @@ PAGES: dict[str, Callable[[], str]] = {
     **{f"hooks/{name}.md": partial(hook, name) for name in _hook_names()},
     "capabilities.md": capabilities,
     "manifest.md": manifest,
+    "kit.md": kit,
+    **{f"suites/{family}.md": partial(suite, family) for family in _SUITES},
     "events.md": events,
     "errors.md": errors,
 }

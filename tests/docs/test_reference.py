@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import jsonschema
 import pytest
 
 from odibi import hookspecs
+from odibi.contracts import FAMILIES
 from odibi.manifest import manifest_schema
 
 
@@ -53,3 +55,11 @@ def test_the_schema_of_manifests_fits_those_that_are_there(root: Path) -> None:
     data["hooks"] = "none"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(data, schema)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "plugin"])
+def test_each_test_of_a_suite_says_which_promise_it_holds(root: Path, family: str) -> None:
+    page = (root / "docs/reference/suites" / f"{family}.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(test_\w+)` \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) >= 5
+    assert [name for name, promise in rows if len(promise.split()) < 2] == []

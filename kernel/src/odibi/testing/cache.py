@@ -594,7 +594,7 @@ class CacheSuite(CacheLeaseTests):
     # --- counts -----------------------------------------------------------------------------------------------------
 
     def test_everything_is_counted(self, store: Opened) -> None:
-        """Once."""
+        """Hits, misses, puts, evictions and damage; entries and bytes are what is there."""
         cache = store.open()
         cache.get("a")
         for key in ("a", "b", "c"):
