@@ -20,7 +20,7 @@ import attrs
 
 from odibi.testing.zoo import suite_of
 
-LONGEST = 240.0
+LONGEST = 120.0
 """Seconds after which a suite that does not end counts as one that noticed: it would hang for its author, too."""
 
 _FAILED = re.compile(r"^(?:FAILED|ERROR) \S*::(test_\w+)", re.MULTILINE)
