@@ -6,6 +6,7 @@ would be written. Every package of this repository has to be installed.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
 import re
@@ -13,9 +14,12 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any, Union, get_args, get_origin
+
+import attrs
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTE = "<!-- Written by docs/generate.py; change the code instead. -->"
@@ -237,6 +241,10 @@ def suite(family: str) -> str:
             else:
                 said.append(f"- `{signature(thing, attribute)}`: {first_sentence(thing)}")
         parts.append(f"## `{name}`\n\n{docstring(cls).partition('**')[0].strip()}")
+        listed = [
+            each for base in cls.__mro__ if base.__module__.startswith("odibi.") for each in said_attributes(base)
+        ]
+        parts.append("Class attributes:\n\n" + "\n".join(dict.fromkeys(listed)))
         parts.append("What a subclass may say:\n\n" + "\n".join(said) if said else "It needs nothing but a name.")
         parts.append("\n".join(["### The promises it holds", "", "| test | promise |", "| --- | --- |", *tests]))
     how = docstring(module)
@@ -270,6 +278,24 @@ def kit() -> str:
     return page("The kit", intro, "## Suites", table, "## What else there is", *others)
 
 
+def said_attributes(kind: type) -> list[str]:
+    """The public class attributes that a class writes down with a docstring below each, as list items."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(tree, ast.ClassDef)
+    found = []
+    for node, after in pairwise([*tree.body, ast.Pass()]):
+        target = node.target if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [None])[0]
+        if not isinstance(target, ast.Name) or target.id.startswith("_"):
+            continue
+        about = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
+        type_ = f": {ast.unparse(node.annotation)}" if isinstance(node, ast.AnnAssign) else ""
+        value = f" = {ast.unparse(node.value)}" if getattr(node, "value", None) is not None else ""
+        value = value if len(value) < 60 else ""
+        text = " ".join(prose(inspect.cleandoc(str(about))).split())
+        found.append(f"- `{target.id}{type_}{value}`" + (f": {text}" if text else ""))
+    return found
+
+
 def contracts() -> str:
     """Every family's Protocol and the values that cross it."""
     from importlib import import_module
@@ -285,6 +311,15 @@ def contracts() -> str:
                 parts.append(f"### `{signature(thing, name)}`\n\n{docstring(thing)}")
                 continue
             parts.append(f"### `{name}`\n\n{docstring(thing)}")
+            listed = said_attributes(thing)
+            plain = attrs.has(thing) and "**Attributes**" in docstring(thing)
+            if listed and not plain:
+                parts.append("**Members**\n\n" + "\n".join(listed))
+            if not attrs.has(thing) and not getattr(thing, "_is_protocol", False) and "__init__" in vars(thing):
+                parts.append(f"Made by `{signature(thing, name)}`.")
+                for method, function in methods(thing):
+                    if inspect.isfunction(function) and not method.startswith("_"):
+                        parts.append(f"#### `{name}.{signature(function, method)}`\n\n{docstring(function)}")
             if getattr(thing, "_is_protocol", False):
                 for method, function in methods(thing):
                     if inspect.isfunction(function):
@@ -325,8 +360,44 @@ def events() -> str:
     """Every event of a run."""
     from odibi import events as module
 
-    parts = [f"## `{name}`\n\n{docstring(kind)}" for name, kind in own(module)]
+    parts = []
+    for name, kind in own(module):
+        base = kind.__mro__[1].__name__
+        above = f"It is one of the `{base}`s, and has their attributes. " if base != "object" else ""
+        rows = [f"- `{field.name}: {_plain_type(field.type)}`" for field in attrs.fields(kind) if not field.inherited]
+        lead = above + ("Its own, with their types:" if rows else "It has no more.")
+        parts.append(f"## `{name}`\n\n{docstring(kind)}\n\n{lead}\n\n" + "\n".join(rows))
     return page("Events", docstring(module), *parts)
+
+
+def _plain_type(kind: Any) -> str:
+    return re.sub(r"\b(?:odibi|typing|collections)(?:\.[a-z_]+)*\.", "", kind if isinstance(kind, str) else str(kind))
+
+
+def option() -> str:
+    """How a component declares its options."""
+    from odibi.contracts.option import option as declare
+
+    intro = f"""
+        A component is an attrs class; its fields are its options, each declared with `odibi.option`, which every field
+        that can be given has. A field that cannot be given is a plain `attrs.field(init=False)`: state of its own.
+
+        ```python
+        {signature(declare, "odibi.option")}
+        ```
+    """
+    types = """
+        The types that an option may have: `str`, `int`, `float`, `bool`, `None`, `pathlib.Path`,
+        `odibi.Secret`, `Literal[...]`, enumerations, unions of these, sequences and mappings of them, and other attrs
+        classes. What the annotations name has to be importable at run time, not only under `TYPE_CHECKING`.
+
+        An option that is a folder or a file has `is_path=True`: a relative value then counts from the folder of the
+        project file. An option that is a secret has `secret=True`: it shows nowhere.
+
+        Beside its options, a component may say in class attributes `capabilities` (see
+        [capabilities](capabilities.md)) and `effects`: a tuple of `"files"`, `"network"`, `"subprocess"`.
+    """
+    return page("Options", intro, docstring(declare), "## Types", textwrap.dedent(types).strip())
 
 
 def _default(default: Any) -> str:
@@ -613,6 +684,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "contracts.md": contracts,
     "hooks.md": hooks,
     **{f"hooks/{name}.md": partial(hook, name) for name in _hook_names()},
+    "option.md": option,
     "capabilities.md": capabilities,
     "manifest.md": manifest,
     "kit.md": kit,

@@ -21,6 +21,7 @@ class TestEventList(EventListSuite):
 
 class TestEventListInMemory(EventListSuite):
     remembers = 4
+    tells = False
 
     def options(self, place: Path) -> dict[str, object]:
         return {"runs": 4}

@@ -12,7 +12,7 @@ from odibi.config.schema import DIALECT, component_schema
 from odibi.contracts import FAMILIES
 from odibi.contracts.capability import capabilities_of
 from odibi.described import KEY
-from odibi.errors import PluginError
+from odibi.errors import PluginBroken, PluginError
 from odibi.host import Host, manifest
 from odibi.host.admission import COLLECTED, HOOKS
 from odibi.host.discovery import discover, normal
@@ -166,7 +166,11 @@ def write_manifest(found: Found) -> bool:
 
 def _manifest(found: Found) -> dict[str, Any]:
     # By hand, so that its code is asked and not the manifest that is there already.
-    host = Host([found.value], discover=False)
+    try:
+        host = Host([found.value], discover=False)
+    except PluginBroken as error:
+        what = error.what.replace("it was given by hand, but ", "its code cannot be loaded: ")
+        raise PluginError(what, where=found.name, remedy=error.remedy) from error
     (info,) = [each for each in host.plugins() if each.module == found.value]
     families, hooks = info.families, host.hooks_of(info.label)
     return {

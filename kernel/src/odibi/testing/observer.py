@@ -103,6 +103,9 @@ class ObserverSuite(ComponentSuite):
     prints: ClassVar[bool] = False
     """Whether it writes to standard output, which is for the answers of commands; say so if that is its purpose."""
 
+    tells: ClassVar[bool] = True
+    """Whether :meth:`told` finds what it tells; say so if it goes where the suite cannot look."""
+
     remembers: ClassVar[int] = 3
     """How many runs it may keep in memory, with their events."""
 
@@ -114,6 +117,15 @@ class ObserverSuite(ComponentSuite):
         return "\n".join(file.read_bytes().decode("utf-8", "backslashreplace") for file in files)
 
     # --- events -----------------------------------------------------------------------------------------------------
+
+    def test_it_tells_of_a_run(self, place: Path) -> None:
+        """It leaves something that :meth:`told` finds: one that says nothing of what it is told observes nothing."""
+        if not self.tells:
+            pytest.skip("declared: what it tells cannot be found from here")
+        made = self.make(place)
+        tell(made, EVERYTHING.events())
+        made.close()
+        assert self.told(place).strip(), "after a run in which everything happened, it has told nothing"
 
     def test_it_takes_a_run_in_which_everything_happens(self, subject: Any) -> None:
         """Without raising: a run goes on without an observer that does."""

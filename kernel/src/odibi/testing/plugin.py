@@ -55,11 +55,14 @@ class PluginSuite:
     plugin: ClassVar[str]
     """The name of its entry point in the group ``odibi``."""
 
-    @pytest.fixture
+    @pytest.fixture(autouse=True)
     def found(self) -> Found:
         """Its metadata."""
-        (found,) = [each for each in discover() if each.name == self.plugin]
-        return found
+        for each in discover():
+            if each.name == self.plugin:
+                return each
+        there = ", ".join(each.name for each in discover()) or "none"
+        pytest.fail(f"no plugin {self.plugin!r} is installed (pip install -e .); there are: {there}", pytrace=False)
 
     def test_its_module_imports_nothing_heavy(self, found: Found) -> None:
         """Only the standard library, the kernel and itself; and it prints nothing."""

@@ -51,6 +51,14 @@ zoo = Zoo(EventListSuite)
 
 
 @zoo.defect
+class SaysNothing(EventList):
+    """It takes whatever it is told, and does nothing with it."""
+
+    def handle(self, event: Event) -> None:
+        pass
+
+
+@zoo.defect
 class KnowsAllKinds(EventList):
     """An event of a kind that it does not know is an error."""
 
