@@ -115,7 +115,7 @@ def manifest_schema() -> dict[str, Any]:
         },
     }
     component["required"] = list(component["properties"])
-    named = {"type": "object", "additionalProperties": component}
+    named = {"type": "object", "additionalProperties": {"$ref": "#/$defs/component"}}
     properties: dict[str, Any] = {
         "manifest": {"const": manifest.LAYOUT, "description": "The layout of this file."},
         "plugin": {**text, "description": "The name of the entry point."},
@@ -127,7 +127,13 @@ def manifest_schema() -> dict[str, Any]:
     }
     required = list(properties)
     head = {"$schema": DIALECT, "title": "The manifest of an Odibi plugin"}
-    return {**head, "type": "object", "properties": properties, "required": required}
+    return {
+        **head,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "$defs": {"component": component},
+    }
 
 
 def manifest_file(found: Found) -> Path:

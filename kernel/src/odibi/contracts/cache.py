@@ -119,7 +119,9 @@ class Cache(Protocol):
 
         Args:
             key: the fingerprint.
-            writer: writes the content, in order. If it raises, nothing has changed, and its error comes out.
+            writer: writes the content, in order. If it raises, nothing has changed, and its error comes out. The file
+                takes any buffer, knows how far it is, and may be wrapped, flushed and closed; when this returns it is
+                closed, and writing to it is a ``ValueError``, as for any closed file.
             ttl: seconds to live; ``None`` for as long as the cache itself keeps entries.
             label: given back with the content.
             lease: the lease under which this was computed.

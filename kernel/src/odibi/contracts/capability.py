@@ -92,7 +92,8 @@ CAPABILITIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 
 A component says what differs in a class attribute: ``capabilities = {"replace_folder": "full", "durable": "none",
 "ranged_read": "partial: 1 MB at least"}``. The kernel refuses a project that asks for what is ``none``, and the
-conformance suites leave out what is ``none`` and say that they did.
+conformance suites leave out what is ``none`` and say that they did. The methods for it are there all the same; what
+they do is up to the component, as nobody calls them.
 """
 
 

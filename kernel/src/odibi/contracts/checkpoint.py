@@ -17,8 +17,9 @@ class RunRecord:
     Attributes:
         run_id: sorts by time.
         pipeline: the pipeline's name.
-        state: ``running``, ``succeeded``, ``failed``, ``cancelled``, or ``interrupted`` when its holder died.
-        started, finished: seconds since the epoch, UTC.
+        state: ``running``, ``succeeded``, ``failed``, ``cancelled``, or ``interrupted`` when it did not end and its
+            lock is nobody's any more (its holder died, or gave it back); without a lock, when its process is gone.
+        started, finished: seconds since the epoch, UTC; ``finished`` is ``None`` until it ended.
         detail: what the run wrote at its begin: plan, plugin set, command.
         outcomes: the journal's records, in order.
     """
@@ -95,6 +96,10 @@ class CheckpointStore(Protocol):
             detail: JSON values.
             lock: the lock under which the run writes; without one, nobody is kept out.
             sync: durable when this returns; otherwise with the first :meth:`append` or :meth:`finish`.
+
+        Raises:
+            Conflict: there is a run of that id, or the lock was lost.
+            TypeError, ValueError: ``detail`` is not JSON.
         """
         ...
 
@@ -103,6 +108,11 @@ class CheckpointStore(Protocol):
 
         A record that has ``node`` and ``fingerprint``, neither of them null, is that node's newest result, see
         :meth:`results`.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: it has ended, or its lock was lost.
+            TypeError, ValueError: a record is not JSON.
         """
         ...
 
@@ -161,6 +171,9 @@ class CheckpointStore(Protocol):
 
         A run that was interrupted counts among the finished ones, save that the newest run of a pipeline, if it was
         interrupted, is kept beside those: it can be resumed. Runs that go on are never removed.
+
+        Raises:
+            ValueError: ``keep_last`` is below 0.
         """
         ...
 

@@ -23,9 +23,10 @@ class WriteMode(str, Enum):
     APPEND = "append"
     """One more part beside those there; the same part twice changes nothing."""
     APPEND_ONCE = "append_once"
-    """Only rows whose keys are not there yet."""
+    """Only rows whose keys are not there yet. Keys that are null, that come twice, or that are no columns are a
+    :class:`~odibi.errors.DataError`, before anything is written."""
     UPSERT = "upsert"
-    """Rows whose keys are there replace them; the others are added."""
+    """Rows whose keys are there replace them; the others are added. Keys as for ``APPEND_ONCE``."""
     ERROR = "error"
     """Fail if anything is there."""
     IGNORE = "ignore"
@@ -92,7 +93,8 @@ class WriteReport:
     """What a write did.
 
     Attributes:
-        rows: written; ``None`` where the engine cannot know without computing.
+        rows: written: of ``append_once`` those added, of ``upsert`` those that came; ``None`` where the engine cannot
+            know without computing.
         bytes: of the objects written; ``None`` where not known.
         paths: the objects written, relative to the storage.
         skipped: the mode was ``ignore`` (or the part was there) and nothing was written.
