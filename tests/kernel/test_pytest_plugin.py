@@ -122,6 +122,14 @@ def test_what_is_declared_is_left_out_and_listed(tmp_path: Path) -> None:
     assert "1 test: storage MemoryStorage has 'replace_folder': none" in listed
 
 
+def test_what_a_suite_does_not_say_is_listed_apart(tmp_path: Path) -> None:
+    (tmp_path / "test_weak.py").write_text(SUITE)
+    done = run(tmp_path, "test_weak.py", "-k", "backend or cut_off or reach")
+    assert done.returncode == 0, done.stdout
+    listed = done.stdout.partition("left out, as the suite does not say how")[2]
+    assert "the suite has no way to make the backend unreachable" in listed
+
+
 def test_what_is_installed_is_tested(tmp_path: Path) -> None:
     site = tmp_path / "site"
     (site / "shelf").mkdir(parents=True)

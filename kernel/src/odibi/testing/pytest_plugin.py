@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("odibi.testing")
 
 _DECLARED = "Skipped: declared: "
+_AS_DECLARED = "left out, as declared"
+_NOT_SAID = "left out, as the suite does not say how, or something is not installed"
 _KEY = pytest.StashKey["KnownFailures"]()
 
 
@@ -49,16 +51,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List what was left out because a component declares that it cannot do it."""
-    left_out: dict[str, int] = {}
+    """List what was left out: because a component declares that it cannot do it, or because its suite does not say how.
+
+    What is not tested must not look like what passes.
+    """
+    sections: dict[str, dict[str, int]] = {_AS_DECLARED: {}, _NOT_SAID: {}}
     for report in terminalreporter.getreports("skipped"):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        if not isinstance(report.longrepr, tuple):
+            continue
+        path, _, reason = report.longrepr
         if reason.startswith(_DECLARED):
-            what = reason[len(_DECLARED) :]
-            left_out[what] = left_out.get(what, 0) + 1
-    if left_out:
-        terminalreporter.section("left out, as declared")
-        for what, count in sorted(left_out.items()):
+            counts, what = sections[_AS_DECLARED], reason[len(_DECLARED) :]
+        elif Path(path).parent == Path(__file__).parent:
+            counts, what = sections[_NOT_SAID], reason.removeprefix("Skipped: ")
+        else:
+            continue
+        counts[what] = counts.get(what, 0) + 1
+    for title, counts in sections.items():
+        if counts:
+            terminalreporter.section(title)
+        for what, count in sorted(counts.items()):
             terminalreporter.line(f"{count} {'test' if count == 1 else 'tests'}: {what}")
 
 
