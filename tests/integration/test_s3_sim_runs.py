@@ -135,7 +135,7 @@ def test_the_command_line_says_it_and_keeps_it(tmp_path: Path) -> None:
             check=False,
         )
 
-    done = run("run", "odibi.yaml", "--log-level", "info")
+    done = run("run", "odibi.yaml")
     assert done.returncode == 0, done.stderr
     assert "this run would cost $0.0" in done.stderr
     report = run("s3-sim", "report", "s3")

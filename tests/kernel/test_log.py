@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from odibi.contracts.executor import Outcome, State
+from odibi.contracts.observer import NOTICE
 from odibi.events import (
     Event,
     NodeFinished,
@@ -134,3 +135,13 @@ def test_a_node_can_have_a_level_of_its_own(capsys: pytest.CaptureFixture[str]) 
         ("plain", "careful"),
     ]
     assert logging.getLogger("odibi.run").level == logging.NOTSET
+
+
+def test_what_whoever_runs_a_command_should_see_is_between_information_and_warnings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with logging_to_stderr(NOTICE, Redactor(), structured=True):
+        logging.getLogger("odibi.x").info("not this")
+        logging.getLogger("odibi.x").log(NOTICE, "it costs a dollar")
+    (line,) = json_lines(capsys.readouterr().err)
+    assert (line["event"], line["level"]) == ("it costs a dollar", "notice")

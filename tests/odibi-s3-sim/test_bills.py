@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odibi_s3_sim
-from odibi.events import RunFinished
+from odibi.events import RunFinished, RunStarted
 from odibi_s3_sim import prices
 from odibi_s3_sim.bucket import Bucket
 from odibi_s3_sim.latency import PRESETS, Latency, latency_of
@@ -205,6 +205,19 @@ class TestTelling:
             caplog.clear()
             odibi_s3_sim.odibi_event(self.finished())
             assert caplog.records == []
+
+    def test_buckets_that_a_run_did_not_use_are_not_on_its_bill(self, caplog: pytest.LogCaptureFixture) -> None:
+        mine, other = (f"told-{uuid4().hex}" for _ in range(2))
+        SimulatedS3Storage(bucket=other).write("a", b"")
+        storage = SimulatedS3Storage(bucket=mine)
+        storage.write("planned", b"")
+        with caplog.at_level(logging.INFO, "odibi.s3_sim"):
+            odibi_s3_sim.odibi_event(RunStarted("run", 0, 0.0, "p", "project", 1, 1))
+            storage.write("a", b"")
+            odibi_s3_sim.odibi_event(self.finished())
+        (message,) = [record.getMessage() for record in caplog.records]
+        assert mine in message
+        assert "(2 requests" in message, "what was asked while the run was planned belongs to it"
 
     def test_other_events_say_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         SimulatedS3Storage(bucket=f"told-{uuid4().hex}").write("a", b"")

@@ -12,6 +12,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from odibi.contracts.observer import NOTICE
 from odibi.events import (
     NodeEvent,
     NodeFinished,
@@ -70,6 +71,7 @@ def logging_to_stderr(
         structured: JSON lines instead of text.
         metadata: bound to every line.
     """
+    logging.addLevelName(NOTICE, "NOTICE")
     logger = logging.getLogger("odibi")
     handler = _StderrHandler(lambda: _formatter(redactor, structured, dict(metadata or {})))
     before = logger.level, logger.propagate

@@ -21,6 +21,7 @@ from odibi.cli.progress import Progress
 from odibi.cli.project import errors_as_json, load, plural, using
 from odibi.cli.report import Places, folders, rows_of
 from odibi.cli.resuming import choices
+from odibi.contracts.observer import NOTICE
 from odibi.draw import visible
 from odibi.errors import OdibiError
 from odibi.log import LEVELS, EventLogger, logging_to_stderr
@@ -109,7 +110,7 @@ def _levels(loaded: LoadedProject, given: str | None) -> tuple[int, bool]:
     wanted = LEVELS.get((given or loaded.project.logging.level).lower(), LEVELS["info"])
     if given is not None or loaded.project.logging.structured:
         return wanted, True
-    return max(wanted, LEVELS["warning"]), False
+    return max(wanted, NOTICE), False
 
 
 def _view(output: Output, as_json: bool) -> Lines | JsonLines | LiveView:

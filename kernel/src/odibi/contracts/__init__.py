@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from odibi.contracts.executor import Executor, Outcome, State, Task, Work
     from odibi.contracts.format import Format, Source, TableFormat, Target, WriteMode, WriteReport
     from odibi.contracts.metric import Kind, Measurement, MetricSink
-    from odibi.contracts.observer import Observer
+    from odibi.contracts.observer import NOTICE, Observer
     from odibi.contracts.option import option
     from odibi.contracts.secret import Secret, SecretStore
     from odibi.contracts.storage import ABSENT, ALWAYS, FolderStorage, Match, Stat, Storage, check_path
@@ -55,7 +55,7 @@ _HOMES = {
     "metric": ("Kind", "Measurement", "MetricSink"),
     "executor": ("Executor", "Outcome", "State", "Task", "Work"),
     "secret": ("Secret", "SecretStore"),
-    "observer": ("Observer",),
+    "observer": ("NOTICE", "Observer"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -64,6 +64,7 @@ __all__ = [
     "ALWAYS",
     "CAPABILITIES",
     "FAMILIES",
+    "NOTICE",
     "Batch",
     "Cache",
     "CacheEntry",

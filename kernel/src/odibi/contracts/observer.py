@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from odibi.events import Event
+
+
+NOTICE: Final = 25
+"""The level, of those of :mod:`logging`, at which a plugin logs what whoever runs a command should see though nothing
+is wrong: between information, which commands do not show unasked, and warnings."""
 
 
 @runtime_checkable

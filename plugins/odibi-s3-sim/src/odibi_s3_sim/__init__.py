@@ -36,6 +36,8 @@ def odibi_commands() -> dict[str, str]:
 def odibi_event(event: Event) -> None:
     """At the end of a run, log what it would have cost; nothing at all where no bucket was opened."""
     ledgers = sys.modules.get("odibi_s3_sim.ledger")
+    if ledgers is not None and type(event).__name__ == "RunStarted":
+        ledgers.begin_run()
     if ledgers is not None and type(event).__name__ == "RunFinished":
         from odibi_s3_sim.runs import tell
 

@@ -172,6 +172,15 @@ class Account:
     index: Index | None
 
 
+@attrs.define
+class _Runs:
+    """The runs of this process: how many are under way, and what was counted before the first of them."""
+
+    under_way: int = 0
+    before: dict[str, list[Entry]] = attrs.field(factory=dict)
+
+
+_RUNS = _Runs()
 _ACCOUNTS: dict[str, Account] = {}
 _TOLD: dict[str, list[Entry]] = {}
 _LOCK = threading.Lock()
@@ -192,12 +201,27 @@ def account(label: str, prices: Prices, reader: Reader, index: Index | None) -> 
         return _ACCOUNTS[label]
 
 
+def begin_run() -> None:
+    """Note that a run begins: at its end, the buckets that were asked for something meanwhile are told of."""
+    with _LOCK:
+        if not _RUNS.under_way:
+            _RUNS.before = {label: each.ledger.entries() for label, each in _ACCOUNTS.items()}
+        _RUNS.under_way += 1
+
+
 def untold() -> list[tuple[Account, list[Entry]]]:
-    """The accounts of this process, with what was counted since they were last told of; they are told of now."""
+    """The accounts that the run which ends has used, with what was counted since they were last told of.
+
+    They are told of now. What was asked outside of runs, of a bucket that no run uses, is nobody's bill.
+    """
     with _LOCK:
         told = []
+        before = _RUNS.before if _RUNS.under_way else {}
+        _RUNS.under_way = max(0, _RUNS.under_way - 1)
         for label, each in _ACCOUNTS.items():
             now = each.ledger.entries()
+            if now == before.get(label):
+                continue
             new = since(now, _TOLD.get(label, []))
             _TOLD[label] = now
             if new:

@@ -6,6 +6,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
+from odibi.contracts import NOTICE
 from odibi.errors import StorageError
 from odibi_s3_sim.failures import mapped
 from odibi_s3_sim.ledger import report, untold
@@ -17,7 +18,7 @@ _log = logging.getLogger("odibi.s3_sim")
 
 
 def tell(event: Event) -> None:
-    """Log, for each bucket, what was asked of it since the end of the last run in this process.
+    """Log, for each bucket that the run used, what was asked of it since it was last told of.
 
     What was asked while the run was planned belongs to it. Where several runs of a process are under way at once, what
     all of them asked is told at the end of the first.
@@ -27,7 +28,8 @@ def tell(event: Event) -> None:
     """
     for account, entries in untold():
         told = report(account.ledger.label, entries, account.prices, account.reader)
-        _log.info(
+        _log.log(
+            NOTICE,
             "bucket %s: this run would cost $%s and spend %s waiting on S3 "
             "(%d requests, %d of them failed; %s in, %s out; prices of %s)",
             told["bucket"],
