@@ -1,0 +1,16 @@
+"""Delta tables for Odibi."""
+
+from __future__ import annotations
+
+from odibi import hookimpl
+
+__version__ = "0.1.0"
+ODIBI_API = ">=1.0,<2"
+
+
+@hookimpl
+def odibi_formats() -> dict[str, str]:
+    """The format of Delta tables, an engine each."""
+    return {
+        "pandas.delta": "odibi_delta.pandas_format:PandasDeltaFormat",
+    }

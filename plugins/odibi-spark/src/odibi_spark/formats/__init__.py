@@ -1,0 +1,1 @@
+"""The formats of files and databases on Spark."""
