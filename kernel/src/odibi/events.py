@@ -133,6 +133,22 @@ class StepFinished(NodeEvent):
 
 
 @attrs.define
+class NodeProgressed(NodeEvent):
+    """An engine got on with a node's work.
+
+    Attributes:
+        done, total: of the parts that are known so far; ``total`` may grow.
+        unit: what the parts are (``"tasks"``).
+        detail: what is done just now, in a few words.
+    """
+
+    done: int
+    total: int
+    unit: str
+    detail: str = ""
+
+
+@attrs.define
 class PluginFailed(Event):
     """An observer, sink or hook of a plugin raised; the run goes on.
 

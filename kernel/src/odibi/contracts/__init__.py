@@ -13,10 +13,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from odibi.contracts.cache import Cache, Cached, CacheEntry, CacheStats, Lease
+    from odibi.contracts.cache import Cache, Cached, CacheEntry, CacheStats, Dataset, DatasetCache, Lease
     from odibi.contracts.capability import CAPABILITIES, Capability, Level, capabilities_of
     from odibi.contracts.checkpoint import CheckpointStore, RunLock, RunRecord
-    from odibi.contracts.engine import Column, Engine, FrameInfo, Session
+    from odibi.contracts.engine import (
+        CallingEngine,
+        Column,
+        DatasetEngine,
+        Engine,
+        FrameInfo,
+        LazyEngine,
+        Progress,
+        Session,
+    )
     from odibi.contracts.executor import Executor, Outcome, State, Task, Work
     from odibi.contracts.format import Format, Source, TableFormat, Target, WriteMode, WriteReport
     from odibi.contracts.metric import Kind, Measurement, MetricSink
@@ -44,11 +53,20 @@ FAMILIES: tuple[str, ...] = (
 
 _HOMES = {
     "option": ("option",),
-    "engine": ("Column", "Engine", "FrameInfo", "Session"),
+    "engine": (
+        "CallingEngine",
+        "Column",
+        "DatasetEngine",
+        "Engine",
+        "FrameInfo",
+        "LazyEngine",
+        "Progress",
+        "Session",
+    ),
     "storage": ("ABSENT", "ALWAYS", "FolderStorage", "Match", "Stat", "Storage", "check_path"),
     "format": ("Format", "Source", "TableFormat", "Target", "WriteMode", "WriteReport"),
     "transform": ("Transform", "TransformContext"),
-    "cache": ("Cache", "Cached", "CacheEntry", "CacheStats", "Lease"),
+    "cache": ("Cache", "Cached", "CacheEntry", "CacheStats", "Dataset", "DatasetCache", "Lease"),
     "capability": ("CAPABILITIES", "Capability", "Level", "capabilities_of"),
     "checkpoint": ("CheckpointStore", "RunLock", "RunRecord"),
     "trigger": ("Batch", "Schedule", "TriggerSource"),
@@ -70,15 +88,20 @@ __all__ = [
     "CacheEntry",
     "CacheStats",
     "Cached",
+    "CallingEngine",
     "Capability",
     "CheckpointStore",
     "Column",
+    "Dataset",
+    "DatasetCache",
+    "DatasetEngine",
     "Engine",
     "Executor",
     "FolderStorage",
     "Format",
     "FrameInfo",
     "Kind",
+    "LazyEngine",
     "Lease",
     "Level",
     "Match",
@@ -86,6 +109,7 @@ __all__ = [
     "MetricSink",
     "Observer",
     "Outcome",
+    "Progress",
     "RunLock",
     "RunRecord",
     "Schedule",

@@ -9,6 +9,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from odibi.contracts.storage import Storage
+
 
 @attrs.frozen
 class CacheEntry:
@@ -40,10 +42,25 @@ class Cached:
         data: the content, read-only; memory-mapped where the cache is local. It stays valid for as long as somebody
             holds it, whatever happens to the entry.
         label: as it was put.
+        dataset: the objects that belong to it, if it was put with :meth:`DatasetCache.put_dataset`.
     """
 
     data: memoryview
     label: str = ""
+    dataset: Dataset | None = None
+
+
+@attrs.frozen
+class Dataset:
+    """A place for objects that an engine writes past this process.
+
+    Attributes:
+        storage: where.
+        path: of a folder in it.
+    """
+
+    storage: Storage
+    path: str
 
 
 @attrs.frozen
@@ -173,4 +190,47 @@ class Cache(Protocol):
 
     def close(self) -> None:
         """Let go of what the cache holds; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class DatasetCache(Cache, Protocol):
+    """A cache with room for datasets: objects that an engine on many machines writes and reads by their addresses.
+
+    Has the capability ``datasets``. An entry with a dataset is one like any other: visible whole or not at all, counted
+    with all its bytes, and removed with all its objects. Beyond what :class:`Cache` promises:
+
+        * :meth:`Cache.get` finds such an entry only if every object of it is there, of its size and with its etag;
+          otherwise it is damaged.
+        * The objects of an entry that was used within the last hours are not removed to make room, as whoever got it
+          may read them as late as that. (:meth:`Cache.delete` removes them at once.)
+        * A dataset that never became an entry, as its writer was killed, is removed by :meth:`Cache.purge_expired`
+          once it is older than that.
+    """
+
+    def dataset(self, key: str) -> Dataset:
+        """A place for the result behind ``key``, with nothing in it, that nobody else is given."""
+        ...
+
+    def put_dataset(
+        self,
+        key: str,
+        dataset: Dataset,
+        content: bytes,
+        ttl: float | None = None,
+        *,
+        label: str = "",
+        lease: Lease | None = None,
+    ) -> CacheEntry:
+        """Store what was written to ``dataset``, with ``content``, instead of what is there.
+
+        Args:
+            key: the fingerprint.
+            dataset: from :meth:`dataset`, with all its objects written. If this raises, they are removed.
+            content: given back by :meth:`Cache.get`.
+            ttl, label, lease: as for :meth:`Cache.put`.
+
+        Raises:
+            Conflict, StorageError: as for :meth:`Cache.put`.
+        """
         ...

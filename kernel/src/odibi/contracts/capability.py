@@ -53,6 +53,8 @@ CAPABILITIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "full",
             "Writes frames as Arrow files that give them back just as they were, so that they can be kept.",
         ),
+        "lazy": ("none", "Computes frames when somebody needs their rows (LazyEngine)."),
+        "datasets": ("none", "Keeps results as objects in the storage of a cache (DatasetEngine)."),
     },
     "storage": {
         "compare_and_set": ("full", "ABSENT and Match hold among all writers, wherever they are."),
@@ -68,11 +70,13 @@ CAPABILITIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "write": ("full", "Objects can be written."),
         "chunks": ("full", "Reads and writes in chunks, with memory bound by one of them."),
         "columns": ("full", "Reads the columns that are asked for, and no others."),
+        "version": ("none", "Knows which version of the data is there without reading any (TableFormat.version)."),
     },
     "transform": {},
     "cache": {
         "shared": ("full", "Several processes use it at once."),
         "bound": ("full", "Keeps itself below a size."),
+        "datasets": ("none", "Has room for what engines write past this process (DatasetCache)."),
     },
     "checkpoint": {
         "shared": ("full", "Several processes use it at once."),

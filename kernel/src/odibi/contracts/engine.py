@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol, runtime_che
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from odibi.contracts.format import Source, Target, WriteReport
+    from odibi.contracts.storage import Storage
 
 Frame = Any
 """A table value of some engine. The kernel never looks inside one."""
@@ -45,10 +46,29 @@ class FrameInfo:
     bytes: int | None = None
 
 
+@attrs.frozen
+class Progress:
+    """How far an engine is with what a node asked of it.
+
+    Attributes:
+        done, total: of the parts that are known so far; ``total`` may grow.
+        unit: what the parts are (``"tasks"``).
+        detail: what is done just now, in a few words.
+    """
+
+    done: int
+    total: int
+    unit: str = "tasks"
+    detail: str = ""
+
+
 class Session(Protocol):
     """A namespace for SQL that belongs to one attempt of one node.
 
     Nothing registered in one session shows in another, however many run at once and whatever names they use.
+
+    A session of a :class:`LazyEngine` may have a method ``watch(tell)``: from then on, and until it is closed, it calls
+    ``tell`` with a :class:`Progress` whenever the engine gets on with the node's work, from any thread.
     """
 
     def sql(self, query: str, frames: Mapping[str, Frame]) -> Frame:
@@ -153,4 +173,87 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of what the engine holds; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class LazyEngine(Engine, Protocol):
+    """An engine whose frames are recipes: nothing is computed until somebody needs rows. Has the capability ``lazy``.
+
+    The session of a node is opened before anything else is done for the node, on the thread that does it, and closed
+    when the node is done, so that the engine can tell by its thread which node its work belongs to.
+    :meth:`Session.interrupt` then stops all of that, and not queries alone.
+    """
+
+    def retain(self, frame: Frame, *, uses: int, inputs: Sequence[Frame]) -> Frame:
+        """The result of a node, or a stage of it, to be used from now on in the place of ``frame``.
+
+        Nothing is computed here. If it will be used more than once, what is computed first is kept for the others; for
+        as long as somebody holds the frame that is returned, or one whose ``inputs`` it is among.
+
+        Args:
+            frame: what the node made.
+            uses: how many will want its rows: the checks and the write of its own node, and the nodes that read it.
+            inputs: the frames that it was made from.
+        """
+        ...
+
+    def expect(self, formats: Collection[type], storages: Collection[Storage]) -> None:
+        """Told once, before anything else, what the project will have the engine read and write.
+
+        Args:
+            formats: the classes of the formats, as far as they are known.
+            storages: the connections.
+        """
+        ...
+
+
+@runtime_checkable
+class DatasetEngine(Engine, Protocol):
+    """An engine that keeps results as objects in a storage, past this process. Has the capability ``datasets``.
+
+    What it writes there is its own affair, as nobody else reads it.
+    """
+
+    def write_dataset(self, frame: Frame, storage: Storage, path: str) -> Mapping[str, Any]:
+        """Write the frame below ``path``, where nothing is yet.
+
+        Returns:
+            What :meth:`read_dataset` needs to know, as values that JSON has.
+
+        Raises:
+            DataError: the frame would not come back as it is; says why.
+            StorageError: the storage cannot be written to.
+        """
+        ...
+
+    def read_dataset(self, storage: Storage, path: str, known: Mapping[str, Any]) -> Frame:
+        """The frame that :meth:`write_dataset` wrote; columns and types as they were.
+
+        The objects are those that were written, as the cache has checked by their sizes and etags. Their content is
+        checked when it is read: damage is a :class:`~odibi.errors.DataError` then, and the damaged object is deleted,
+        so that the cache does not offer it again.
+        """
+        ...
+
+
+@runtime_checkable
+class CallingEngine(Engine, Protocol):
+    """An engine that can have a function work on frames of another kind, such as pandas frames, part by part."""
+
+    def call(
+        self, function: Callable[[Any], Any], frame: Frame, *, kind: str, rowwise: bool, schema: str | None
+    ) -> Frame:
+        """What ``function`` makes of the frame.
+
+        Args:
+            function: takes one frame of ``kind`` and returns one.
+            frame: of this engine.
+            kind: what the function declares to work on (``@transform(frame="pandas")``).
+            rowwise: whether the function may be called with a part of the rows at a time.
+            schema: the columns of the result, as the function declares them, in the engine's words.
+
+        Raises:
+            TransformError: the engine has no frames of this kind, or not for this function; says what to do.
+        """
         ...

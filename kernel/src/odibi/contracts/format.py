@@ -101,6 +101,7 @@ class WriteReport:
         etags: path to etag, where the storage gave one.
         exact: whether what was written gives back the frame just as it was: all of it is there and nothing else, in a
             format that is exact for it.
+        version: of the table after the write, as :meth:`TableFormat.version` tells it; empty where there is none.
     """
 
     rows: int | None
@@ -109,6 +110,7 @@ class WriteReport:
     skipped: bool = False
     etags: Mapping[str, str] = attrs.field(factory=dict)
     exact: bool = False
+    version: str = ""
 
 
 @runtime_checkable
@@ -160,7 +162,16 @@ class Format(Protocol):
 
 @runtime_checkable
 class TableFormat(Protocol):
-    """A format that looks after its own objects: a table format, a database, a message queue."""
+    """A format that looks after its own objects: a table format, a database, a message queue.
+
+    One with the capability ``version`` has a method ``version(source: Source) -> str | None``: a text that changes
+    whenever the data that would be read does, found without reading data; ``None`` if there is no table. Without it, a
+    table is known by the objects below its path.
+
+    An engine that works elsewhere may offer more to the formats made for it; they ask for it by
+    ``getattr(engine, "native")``: for Spark, the ``SparkSession``. A format whose engine needs something before it
+    starts says so in a class attribute, in words that the engine defines (``spark_packages``).
+    """
 
     def read(self, source: Source, engine: Engine) -> Frame:
         """The data at ``source``."""
