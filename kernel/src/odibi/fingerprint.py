@@ -23,7 +23,7 @@ from odibi.digest import Undigestible, digest
 from odibi.errors import OdibiError, StorageError
 from odibi.model import CachePolicy, Function, OnFail, Operation, Sql
 from odibi.references import SecretRef, Template
-from odibi.sources import matches
+from odibi.sources import matches, table_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,6 +65,14 @@ class Surroundings(Protocol):
 
     def format_of(self, path: str | None, engine: str) -> str:
         """The format that the ending of ``path`` means to ``engine``."""
+        ...
+
+    def knows_version(self, read: Read, engine: str) -> bool:
+        """Whether what a node reads is a table that knows its version."""
+        ...
+
+    def table_version(self, read: Read, engine: str) -> str:
+        """The version of such a table."""
         ...
 
 
@@ -181,7 +189,9 @@ class Fingerprints:
         if node.read is not None and node.read.path is not None:
             try:
                 without = tuple([path.strip("/") for path, _ in made_before])
-                source = sources.of(node.read.connection, node.read.path, without)
+                source = self._table(node, node.read, made_before) or sources.of(
+                    node.read.connection, node.read.path, without
+                )
                 if made_before:
                     # What a node of this run writes is known by that node, before it is there.
                     whole = _join(source.digest, *(fingerprint for _, fingerprint in made_before))
@@ -236,6 +246,15 @@ class Fingerprints:
             definition.volatile or unknown or trouble or _unknown_input(inputs),
             definition.timed,
         )
+
+    def _table(self, node: Node, read: Read, made_before: Sequence[tuple[str, str]]) -> SourceVersion | None:
+        """The version of a table that knows its own; ``None`` where its objects have to be looked at."""
+        engine = node.engine or self._pipeline.engine or self._around.project.engine or ""
+        if not self._around.knows_version(read, engine):
+            return None
+        if made_before:
+            return table_version("made by this run")  # the fingerprints of its makers come with it
+        return table_version(self._around.table_version(read, engine))
 
     # --- definitions ------------------------------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ import attrs
 from odibi.chunking import chunk_faults
 from odibi.errors import ConfigError, OdibiError, Problem, TransformError
 from odibi.events import NodeWarned, StepFinished
-from odibi.functions import is_rowwise
+from odibi.functions import frame_kind, is_rowwise
 from odibi.model import Function, Operation, Sql
 from odibi.plan import Action
 from odibi.run.context import NodeContext
+from odibi.run.lazy import LazyCall, is_lazy, open_session, retained
 from odibi.run.retry import causes
 from odibi.run.task import Produced
 
@@ -87,6 +88,7 @@ class BodyMaker:
         self._resources = resources
         self._frames = frames
         self._run_id = run_id
+        self._lazy: dict[str | None, bool] = {}
         self._calls: dict[Any, Call] = {}
         self._positional: dict[tuple[Any, int, bool], Body] = {}
 
@@ -111,7 +113,9 @@ class BodyMaker:
         bodies = self._plan.prepared.get(key)
         if bodies is None:
             bodies = [
-                self._function_body(at, node, lasting=True) if _is_call(node) and callable(node.function) else None
+                self._function_body(at, node, lasting=True)
+                if _is_call(node) and callable(node.function) and not self._is_lazy(node)
+                else None
                 for at, node in enumerate(self._graph.nodes)
             ]
             self._plan.prepared[key] = bodies
@@ -121,15 +125,19 @@ class BodyMaker:
         if _is_call(node):
             body = self._function_body(at, node)
             assert body is not None
-            return body
+            if not self._is_lazy(node):
+                return body
+            slots = self._graph.inputs[at]
+            return LazyCall(body, self._engine_of(node), self._uses(at), slots, self._resources, self._frames)
         engine = self._engine_of(node)
         if node.read is not None and node.read.chunk_rows is not None:
             self._check_chunks(at, node, engine)
         compute = self._function_body(at, node) if node.function is not None else None
         made = self._plan.prints[at].whole if self._plan.prints else self._run_id
+        lazily = self._uses(at) if self._is_lazy(node) else None
         part = hashlib.sha256(f"{made}/{self._pipeline.name}/{node.name}".encode()).hexdigest()[:16]
         return NodeBody(
-            node, engine, self._graph.inputs[at], compute, self._resources, self._frames, self._run_id, part
+            node, engine, self._graph.inputs[at], compute, self._resources, self._frames, self._run_id, part, lazily
         )
 
     def _check_chunks(self, at: int, node: Node, engine: str) -> None:
@@ -144,6 +152,18 @@ class BodyMaker:
                 Problem(f"node '{node.name}' cannot work in chunks: {fault}.", None, "Remove 'chunk_rows'.")
                 for fault in faults
             )
+
+    def _is_lazy(self, node: Node) -> bool:
+        """Whether the node's engine is lazy; looked up once an engine."""
+        engine = node.engine or self._pipeline.engine or self._resources.project.engine
+        known = self._lazy.get(engine)
+        if known is None:
+            known = self._lazy[engine] = is_lazy(self._resources, engine)
+        return known
+
+    def _uses(self, at: int) -> int:
+        """How many will want the rows of the node's result, those who asked for it among them."""
+        return len(self._graph.successors[at]) + (at in self._kept)
 
     def _engine_of(self, node: Node) -> str:
         engine = node.engine or self._pipeline.engine or self._resources.project.engine
@@ -263,7 +283,7 @@ class NodeBody:
     """A node with any of read, transform, validate and write.
 
     ``part`` names what it appends: the same for each attempt at the same work, in whichever run, and another for other
-    work.
+    work. ``lazily`` is how many nodes and askers will want the rows of its result, if its engine is lazy.
     """
 
     def __init__(
@@ -276,8 +296,10 @@ class NodeBody:
         frames: Frames,
         run_id: str,
         part: str,
+        lazily: int | None = None,
     ) -> None:
         self._node = node
+        self._lazily = lazily
         self._engine = engine
         self._slots = slots
         self._compute = compute
@@ -292,6 +314,8 @@ class NodeBody:
         engine = self._resources.engine(self._engine)
         context = NodeContext(task, engine, self._frames, self._inputs(task))
         try:
+            if self._lazily is not None:
+                open_session(task, context)
             if self._node.read is not None and self._node.read.chunk_rows is not None:
                 return self._in_chunks(task, engine, context)
             frame = self._begin(task, engine, context)
@@ -381,7 +405,12 @@ class NodeBody:
         context.params = step.params
         if isinstance(step, Operation):
             return self._resources.operation(self._engine, step.operation, step.params).apply(frame, context)
-        return self._call(step, frame, context)
+        kind, schema = frame_kind(self._resources.function(step.function))
+        call = getattr(context.engine, "call", None) if kind is not None and frame is not None else None
+        if call is None:
+            return self._call(step, frame, context)
+        rowwise = is_rowwise(self._resources.function(step.function))
+        return call(lambda other: self._call(step, other, context), frame, kind=kind, rowwise=rowwise, schema=schema)
 
     def _call(self, step: Function, frame: Any, context: NodeContext) -> Any:
         """The current frame as the first argument, ``params`` by keyword, ``context`` for those who name it."""
@@ -400,8 +429,15 @@ class NodeBody:
     def _end(self, task: NodeTask, engine: Engine, context: NodeContext, frame: Any) -> Produced:
         warnings: list[str] = []
         quarantined = 0
-        if self._node.validation is not None:
+        node = self._node
+        if self._lazily is not None and frame is not None:
+            uses = self._lazily + (node.write is not None) + (node.validation is not None)
+            frame = retained(engine, frame, uses, self._inputs(task).values(), self._frames, self._engine)  # type: ignore[arg-type]
+        if node.validation is not None:
+            whole = frame
             frame, warnings, quarantined = self._validate(task, engine, context, frame)
+            if self._lazily is not None and frame is not whole:
+                frame = retained(engine, frame, 1, [whole], self._frames, self._engine)  # type: ignore[arg-type]
         report = self._write(task, engine, frame) if self._node.write is not None else None
         return Produced(frame, engine.inspect(frame), report, warnings, quarantined)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from odibi.contracts.format import WriteMode
 from odibi.errors import StorageError
+from odibi.model import Read
 from odibi.sources import stats
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from odibi.contracts.cache import Cache
     from odibi.contracts.checkpoint import CheckpointStore, RunRecord
-    from odibi.model import Node, Pipeline
+    from odibi.model import Node, Pipeline, Write
     from odibi.reuse import Result
     from odibi.run.resources import Resources
 
@@ -67,6 +68,8 @@ class EarlierRuns:
         etags: Mapping[str, str] = written.get("etags", {})
         place = f"{write.connection}:{write.path}"
         try:
+            if written.get("version"):
+                return self._same_table(node, write, written["version"], place)
             storage = self._resources.storage(write.connection)
             if len(etags) == 1:
                 path, etag = next(iter(etags.items()))
@@ -80,6 +83,17 @@ class EarlierRuns:
             return f"{place} was changed by somebody else"
         if write.mode is WriteMode.OVERWRITE and etags and len(there) != len(etags):
             return f"{place} holds objects of somebody else"
+        return ""
+
+    def _same_table(self, node: Node, write: Write, version: str, place: str) -> str:
+        """The same for a table that knows its version: rows that others add beside ours do not matter."""
+        read = Read(write.connection, write.path, format=write.format)
+        engine = node.engine or self._pipeline.engine or self._resources.project.engine or ""
+        found = self._resources.table_version(read, engine)
+        if not found:
+            return f"{place} is not there any more"
+        if write.mode is WriteMode.OVERWRITE and found != version:
+            return f"{place} was changed by somebody else"
         return ""
 
     def readable(self, node: Node, result: Result) -> bool:

@@ -12,7 +12,7 @@ from odibi.fingerprint import recorded
 from odibi.plan import Action
 from odibi.reuse import UNCHANGED
 from odibi.run.queue import WorkQueue
-from odibi.sources import SourceVersions
+from odibi.sources import SourceVersions, table_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from odibi.contracts.checkpoint import CheckpointStore
     from odibi.contracts.executor import Outcome
     from odibi.contracts.storage import Storage
+    from odibi.model import Read
     from odibi.plan import Plan
     from odibi.redact import Redactor
     from odibi.run.task import NodeTask
@@ -34,9 +35,15 @@ class Soundness:
     result, but nobody knows of what; so neither it nor anything made from it is recorded under a fingerprint.
     """
 
-    def __init__(self, plan: Plan, storage: Callable[[str], Storage]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        storage: Callable[[str], Storage],
+        table_version: Callable[[Read, str | None], str | None],
+    ) -> None:
         self._plan = plan
         self._storage = storage
+        self._table_version = table_version
         self._known: dict[int, bool] = {}
 
     def of(self, node: int) -> bool:
@@ -54,6 +61,9 @@ class Soundness:
         if read is None or read.path is None or made.source is None:
             return True
         try:
+            version = self._table_version(read, self._plan.graph.nodes[node].engine)
+            if version is not None:
+                return table_version(version).digest == made.source.looked
             now = SourceVersions(self._storage, {f"{read.connection}:{read.path}": made.source.checked}).of(
                 read.connection, read.path, made.without
             )
@@ -148,6 +158,7 @@ class Journal:
                 "bytes": outcome.write.bytes,
                 "paths": list(outcome.write.paths),
                 "etags": dict(outcome.write.etags),
+                **({"version": outcome.write.version} if outcome.write.version else {}),
                 "exact": outcome.write.exact,
             }
         # What somebody else computed meanwhile, under the same fingerprint, is this node's result as well.

@@ -98,4 +98,3 @@ class LazyCall:
             return retained(engine, value, self._uses, inputs, self._frames, self._engine)
         finally:
             context.close()
-

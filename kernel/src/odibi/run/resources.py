@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +48,12 @@ class Resources:
         self._built: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
         self._types: list[tuple[str, str]] | None = None
+        self._versioned: dict[tuple[str, str | None], bool] = {}
         self._stores = stores
 
     def engine(self, name: str) -> Engine:
         """The engine called ``name``."""
-        options = self.project.engines.get(name, {})
-        return self._once("engine", name, lambda: self._build("engine", name, options))  # type: ignore[no-any-return]
+        return self._once("engine", name, lambda: self._start(name))  # type: ignore[no-any-return]
 
     def storage(self, connection: str) -> Storage:
         """The connection called ``connection``."""
@@ -109,6 +110,30 @@ class Resources:
             partition_by=write.partition_by,
             keys=write.keys,
         )
+
+    def knows_version(self, read: Read, engine: str) -> bool:
+        """Whether what a node reads is a table that knows its version; its format need not be imported to say so."""
+        if read.path is None:
+            return False
+        name = read.format or format_of(self.host, read.path, engine)
+        known = self._versioned.get((engine, name))
+        if known is None:
+            try:
+                full = self.host.resolve("format", engine, name or "")
+                known = self.host.capability("format", full, "version").is_there
+            except (OdibiError, ValueError):
+                known = False  # what is wrong is told when it is read
+            self._versioned[engine, name] = known
+        return known
+
+    def table_version(self, read: Read, engine: str) -> str:
+        """The version of such a table; empty if it is not there.
+
+        Raises:
+            StorageError: the storage cannot be asked.
+        """
+        source = self.source(read, engine)
+        return source.format.version(source) or ""  # type: ignore[union-attr]
 
     def quarantine(self, quarantine: Quarantine, engine: str, part: str) -> Target:
         """Where a node's bad rows go."""
@@ -208,6 +233,33 @@ class Resources:
                 if found is None:
                     found = self._built[key] = build()
         return found
+
+    def _start(self, name: str) -> Any:
+        """Build an engine; one that has to know beforehand is told what the project will have it read and write."""
+        engine = self._build("engine", name, self.project.engines.get(name, {}))
+        if self.host.capability("engine", name, "lazy").is_there:
+            engine.expect(*self._used_with(name))
+        return engine
+
+    def _used_with(self, engine: str) -> tuple[list[type], list[Any]]:
+        """The formats and storages of the nodes that run on an engine, as far as they can be had."""
+        formats: dict[str, type] = {}
+        storages: dict[str, Any] = {}
+        for pipeline in self.project.pipelines:
+            for node in pipeline.nodes:
+                if (node.engine or pipeline.engine or self.project.engine) != engine:
+                    continue
+                for place in (node.read, node.write, node.validation and node.validation.quarantine):
+                    if not place:
+                        continue
+                    # What cannot be had fails the node that needs it, and says so there.
+                    with suppress(OdibiError):
+                        storages[place.connection] = self.storage(place.connection)
+                    with suppress(OdibiError):
+                        name = place.format or self.format_of(place.path, engine)
+                        full = self.host.resolve("format", engine, name)
+                        formats[full] = self.host.component("format", full)
+        return list(formats.values()), list(storages.values())
 
     def _connect(self, name: str) -> Any:
         connection = self.project.connections.get(name)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.errors import Conflict, NotFound
 from odibi.fingerprint import Fingerprints
-from odibi.model import CachePolicy
+from odibi.model import CachePolicy, Read
 from odibi.plan import INPUT, Action
 from odibi.reuse import decide, has_effect
 from odibi.run.earlier import EarlierRuns, to_resume
 from odibi.run.flight import Flights
 from odibi.run.frames import Frames
 from odibi.run.journal import Journal, JournalledQueue, Soundness, settled_outcomes
+from odibi.run.lazy import is_lazy
 from odibi.run.loading import Keeping, Loaders, Loading
 from odibi.run.queue import WorkQueue
 from odibi.run.resources import Resources
@@ -135,7 +136,7 @@ class RunState:
     ) -> tuple[list[Body], Callable[..., WorkQueue], dict[str, Any]]:
         """The bodies with what keeps and loads results around them, the kind of queue, and what that also needs."""
         plan, resources = self.plan, self._resources
-        sound = Soundness(plan, resources.storage)
+        sound = Soundness(plan, resources.storage, self._table_version)
         cache = resources.cache() if self._use_cache else None
         values = Values(cache, frames, resources) if cache is not None else None
         self._loaders = Loaders(plan, values, self._read)
@@ -158,6 +159,13 @@ class RunState:
             more["right"] = self._check_right
         return around, JournalledQueue, {**more, "journal": self._journal}
 
+    def _table_version(self, read: Read, engine: str | None) -> str | None:
+        name = self._engine_of(engine)
+        return self._resources.table_version(read, name) if self._resources.knows_version(read, name) else None
+
+    def _engine_of(self, engine: str | None) -> str:
+        return engine or self._pipeline.engine or self._resources.project.engine or ""
+
     def _is_kept(self, node: Node) -> bool:
         """Whether the node's result goes into the cache."""
         policy = node.cache
@@ -165,6 +173,8 @@ class RunState:
             return policy.enabled if isinstance(policy, CachePolicy) else policy
         if node.sensitive:
             return False
+        if is_lazy(self._resources, self._engine_of(node.engine)):
+            return False  # to keep it would be to compute it, where the plan of the engine may be to do without
         return node.write is None or node.name in self._needed  # what nobody needs need not be kept
 
     def begin(self, run_id: str) -> None:
@@ -242,12 +252,10 @@ class RunState:
         return self._read_with(self._resources, at)
 
     def _read_with(self, resources: Resources, at: int) -> Any:
-        from odibi.model import Read
-
         node = self.plan.graph.nodes[at]
         write = node.write
         assert write is not None
-        name = node.engine or self._pipeline.engine or resources.project.engine or ""
+        name = self._engine_of(node.engine)
         return resources.engine(name).read(
             resources.source(Read(write.connection, write.path, format=write.format), name)
         )
