@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
+from odibi.contracts.finding import NULL
 from odibi.errors import DataError
 
 if TYPE_CHECKING:
@@ -13,23 +14,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-NULL = "__HIVE_DEFAULT_PARTITION__"
-"""The value of a folder whose rows have a null; as Hive, Spark and others write it."""
-
-_SEGMENT = re.compile(r"([^=/]+)=([^/]*)")
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,18}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-def values_of(folders: Sequence[str]) -> dict[str, str | None]:
-    """The values that the folders above a part say, by column."""
-    found: dict[str, str | None] = {}
-    for folder in folders:
-        match = _SEGMENT.fullmatch(folder)
-        if match:
-            value = unquote(match.group(2))
-            found[unquote(match.group(1))] = None if value == NULL else value
-    return found
 
 
 def type_of(values: set[str | None]) -> pa.DataType:

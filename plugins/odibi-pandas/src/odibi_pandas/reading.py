@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from odibi.contracts.engine import Engine
+    from odibi.contracts.finding import Part
     from odibi.contracts.format import Format, Source
-    from odibi_pandas.finding import Part
 
 _TRIES = 5
 """How often a source is read from the start when its parts are replaced meanwhile."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from odibi.contracts.finding import Part, parts_of
 from odibi.contracts.storage import check_path
 from odibi.errors import NotFound, Transient
-from odibi_pandas.finding import Part, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

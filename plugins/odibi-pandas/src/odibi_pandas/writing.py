@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 import attrs
 
+from odibi.contracts.finding import is_hidden
 from odibi.contracts.format import WriteMode, WriteReport
 from odibi.contracts.storage import ABSENT, ALWAYS, Match, check_path
 from odibi.errors import Conflict, DataError, NotFound, OdibiError
-from odibi_pandas.finding import is_hidden
 from odibi_pandas.formats.base import FileFormat
 from odibi_pandas.frames import from_table, to_table
 from odibi_pandas.merging import check_keys, merge

@@ -1,4 +1,8 @@
-"""Which objects a source means: one, a folder of parts, or those that a pattern matches."""
+"""Which objects a source means: one, a folder of parts, or those that a pattern matches.
+
+Engines that read through a storage, and those that go direct, agree on it here: ``*``, ``?`` and ``[...]`` stay in
+their folder, ``**`` does not; what begins with ``.`` or ``_`` is no data; folders such as ``year=2013`` may be columns.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,23 @@ import difflib
 import re
 from itertools import islice
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import attrs
 
 from odibi.contracts.storage import check_path
 from odibi.errors import DataError, InvalidPath, NotFound
-from odibi_pandas.partitions import values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from odibi.contracts.format import Source
 
+NULL = "__HIVE_DEFAULT_PARTITION__"
+"""The value of a folder whose rows have a null; as Hive, Spark and others write it."""
+
 _SPECIAL = re.compile(r"[*?\[]")
+_SEGMENT = re.compile(r"([^=/]+)=([^/]*)")
 _LOOKED_AT = 2000
 """How many names are compared to find the nearest ones for an error."""
 
@@ -72,6 +80,17 @@ def parts_of(source: Source, *, partitioned: bool) -> list[Part]:
                 where=f"{source.connection}:{part.path}",
                 remedy="Give all parts folders of the same columns, or set partition_columns: false.",
             )
+    return found
+
+
+def values_of(folders: Sequence[str]) -> dict[str, str | None]:
+    """The values that the folders above a part say, by column."""
+    found: dict[str, str | None] = {}
+    for folder in folders:
+        match = _SEGMENT.fullmatch(folder)
+        if match:
+            value = unquote(match.group(2))
+            found[unquote(match.group(1))] = None if value == NULL else value
     return found
 
 
