@@ -42,6 +42,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from odibi.contracts.cache import Cache, CacheEntry
 from odibi.errors import StorageError
+from odibi.testing.cache_datasets import CacheDatasetTests
 from odibi.testing.cache_histories import histories
 from odibi.testing.cache_leases import CacheLeaseTests
 from odibi.testing.cache_store import (
@@ -86,7 +87,7 @@ def _numbered(size: int) -> bytes:
     return array("I", range(size // 4 + 1)).tobytes()[1 : size + 1]
 
 
-class CacheSuite(CacheLeaseTests):
+class CacheSuite(CacheLeaseTests, CacheDatasetTests):
     """What holds for every cache; see the module's documentation."""
 
     sizes: ClassVar[tuple[int, ...]] = (0, 1, 1_000, (1 << 20) - 1, 1 << 20, 5_000_001)

@@ -22,11 +22,21 @@ from typing import BinaryIO, ClassVar
 import attrs
 
 from odibi import option
-from odibi.contracts.cache import Cached, CacheEntry, CacheStats, Lease
+from odibi.contracts.cache import Cached, CacheEntry, CacheStats, Dataset, Lease
 from odibi.errors import Conflict, StorageError
+from odibi.testing.reference.storage import MemoryStorage
 
 _KEY = re.compile("[a-z0-9_-]{1,128}")
 _ENDED = float("-inf")
+
+IN_USE = 6 * 3600.0
+"""Seconds after its last use for which somebody may still read the objects of a dataset."""
+
+ABANDONED = 48 * 3600.0
+"""Seconds after which a dataset that has not become an entry never will."""
+
+Objects = tuple[tuple[str, int, str], ...]
+"""Path, size and etag of each object."""
 
 _log = logging.getLogger("odibi.cache")
 
@@ -37,17 +47,30 @@ class Kept:
 
     Attributes:
         turn: grows with each use of any entry.
+        dataset: where the objects are that belong to it.
+        objects: as they were when it was put.
     """
 
     entry: CacheEntry
     data: bytes
     turn: int
+    dataset: Dataset | None = None
+    objects: Objects = ()
 
 
 class Shelf:
-    """What the caches of one name share; whoever looks at it holds ``lock``."""
+    """What the caches of one name share; whoever looks at it holds ``lock``.
+
+    Attributes:
+        storage: of the datasets.
+        given: path to when it was given, of the datasets that are being written.
+        left: path to dataset and to when it was used last, of those whose entries are gone.
+    """
 
     def __init__(self) -> None:
+        self.storage = MemoryStorage()
+        self.given: dict[str, float] = {}
+        self.left: dict[str, tuple[Dataset, float]] = {}
         self.lock = threading.RLock()
         self.kept: dict[str, Kept] = {}
         self.leases: dict[str, Lease] = {}
@@ -95,7 +118,7 @@ class MemoryCache:
         clock: returns the time, in seconds since the epoch; a test may set another one.
     """
 
-    capabilities: ClassVar = {"shared": "none: its entries are in the memory of one process"}
+    capabilities: ClassVar = {"shared": "none: its entries are in the memory of one process", "datasets": "full"}
 
     name: str = option("", help="Caches of one process with the same name share their entries; without, none does.")
     max_size: int | None = option(
@@ -119,7 +142,7 @@ class MemoryCache:
                 return None
             self.count("hits")
             self.use(kept)
-            return Cached(memoryview(kept.data), kept.entry.label)
+            return Cached(memoryview(kept.data), kept.entry.label, kept.dataset)
 
     def find(self, keys: Collection[str]) -> set[str]:
         """Those of ``keys`` that have an entry whose time is not up."""
@@ -141,29 +164,17 @@ class MemoryCache:
         self.check(key)
         if lease is not None and lease.key != key:
             raise ValueError(f"the lease is for {lease.key!r}, not for {key!r}")
-        lives = self.ttl if ttl is None else ttl
         with Draft() as draft:
             writer(draft)
-        data = draft.content
-        if self.max_size is not None and len(data) > self.max_size:
-            raise StorageError(f"{len(data)} bytes are more than the cache may hold", where=key)
-        with self.shelf.lock:
-            if lease is not None:
-                self.fence(lease)
-            now = self.clock()
-            expires = None if lives is None else now + lives
-            entry = CacheEntry(key, len(data), now, now, checksum(data), label, expires)
-            self.shelf.kept[key] = Kept(entry, data, self.shelf.turn())
-            self.count("puts")
-            if self.max_size is not None:
-                self.evict(self.max_size)
-        return entry
+        return self.store(key, draft.content, ttl, label, lease)
 
     def delete(self, key: str) -> None:
         """Remove the entry; deleting nothing succeeds."""
         self.check(key)
         with self.shelf.lock:
-            self.shelf.kept.pop(key, None)
+            kept = self.shelf.kept.pop(key, None)
+            if kept is not None and kept.dataset is not None:
+                self.remove_objects(kept.dataset)
 
     def entries(self) -> Iterator[CacheEntry]:
         """Every entry, lazily, by key; expired ones too."""
@@ -188,7 +199,8 @@ class MemoryCache:
         with self.shelf.lock:
             over = [key for key, kept in self.shelf.kept.items() if self.is_over(kept.entry)]
             for key in over:
-                del self.shelf.kept[key]
+                self.leave(self.shelf.kept.pop(key))
+            self.sweep()
         return len(over)
 
     def evict(self, max_bytes: int) -> int:
@@ -199,7 +211,9 @@ class MemoryCache:
             for kept in self.by_use():
                 if left <= max_bytes:
                     break
-                del self.shelf.kept[kept.entry.key]
+                if self.is_read(kept):
+                    continue
+                self.leave(self.shelf.kept.pop(kept.entry.key))
                 left -= kept.entry.size
                 gone += 1
                 self.count("evictions")
@@ -247,7 +261,99 @@ class MemoryCache:
         with self.shelf.lock:
             self.shelf.kept[key].data = how(self.shelf.kept[key].data)
 
+    # --- datasets ---------------------------------------------------------------------------------------------------
+
+    def dataset(self, key: str) -> Dataset:
+        """A place for the result behind ``key``, with nothing in it, that nobody else is given."""
+        self.check(key)
+        with self.shelf.lock:
+            dataset = Dataset(self.shelf.storage, f"datasets/{key}-{self.shelf.turn()}")
+            self.shelf.given[dataset.path] = self.clock()
+            return dataset
+
+    def put_dataset(
+        self,
+        key: str,
+        dataset: Dataset,
+        content: bytes,
+        ttl: float | None = None,
+        *,
+        label: str = "",
+        lease: Lease | None = None,
+    ) -> CacheEntry:
+        """Store what was written to ``dataset``, with ``content``, instead of what is there."""
+        with self.shelf.lock:
+            if dataset.path in {kept.dataset.path for kept in self.shelf.kept.values() if kept.dataset is not None}:
+                raise StorageError("this dataset is an entry already", where=dataset.path)
+            try:
+                if self.shelf.given.pop(dataset.path, None) is None:
+                    raise StorageError("this dataset was taken for abandoned", where=dataset.path)
+                self.check(key)
+                if lease is not None and lease.key != key:
+                    raise ValueError(f"the lease is for {lease.key!r}, not for {key!r}")
+                return self.store(key, bytes(content), ttl, label, lease, dataset)
+            except BaseException:
+                self.remove_objects(dataset)
+                raise
+
     # --- the parts --------------------------------------------------------------------------------------------------
+
+    def store(
+        self, key: str, data: bytes, ttl: float | None, label: str, lease: Lease | None, dataset: Dataset | None = None
+    ) -> CacheEntry:
+        """Make an entry of what was written."""
+        lives = self.ttl if ttl is None else ttl
+        objects = () if dataset is None else self.objects_of(dataset)
+        size = len(data) + sum(each for _, each, _ in objects)
+        if self.max_size is not None and size > self.max_size:
+            raise StorageError(f"{size} bytes are more than the cache may hold", where=key)
+        with self.shelf.lock:
+            if lease is not None:
+                self.fence(lease)
+            now = self.clock()
+            expires = None if lives is None else now + lives
+            entry = CacheEntry(key, size, now, now, checksum(data), label, expires)
+            before = self.shelf.kept.get(key)
+            self.shelf.kept[key] = Kept(entry, data, self.shelf.turn(), dataset, objects)
+            if before is not None:
+                self.leave(before)
+            self.count("puts")
+            if self.max_size is not None:
+                self.evict(self.max_size)
+        return entry
+
+    def objects_of(self, dataset: Dataset) -> Objects:
+        """What is there of a dataset."""
+        return tuple((stat.path, stat.size, stat.etag) for stat in dataset.storage.list(dataset.path))
+
+    def remove_objects(self, dataset: Dataset) -> None:
+        """Remove all that is there of a dataset."""
+        for stat in list(dataset.storage.list(dataset.path)):
+            dataset.storage.delete(stat.path)
+
+    def leave(self, kept: Kept) -> None:
+        """An entry is gone: its objects stay for as long as somebody may read them."""
+        if kept.dataset is None:
+            return
+        if self.is_read(kept):
+            self.shelf.left[kept.dataset.path] = (kept.dataset, self.clock())
+        else:
+            self.remove_objects(kept.dataset)
+
+    def is_read(self, kept: Kept) -> bool:
+        """Whether somebody may read objects of the entry by now."""
+        return kept.dataset is not None and self.clock() < kept.entry.used + IN_USE
+
+    def sweep(self) -> None:
+        """Remove the objects that nobody reads or writes any more."""
+        for path, (dataset, since) in list(self.shelf.left.items()):
+            if self.clock() >= since + IN_USE:
+                del self.shelf.left[path]
+                self.remove_objects(dataset)
+        for path, given in list(self.shelf.given.items()):
+            if self.clock() >= given + ABANDONED:
+                del self.shelf.given[path]
+                self.remove_objects(Dataset(self.shelf.storage, path))
 
     def check(self, key: str) -> None:
         """Refuse what is no key."""
@@ -259,13 +365,19 @@ class MemoryCache:
         return entry.expires is not None and self.clock() >= entry.expires
 
     def is_whole(self, kept: Kept) -> bool:
-        """Whether the content is what was put; if not, the entry is removed, counted and told."""
-        if checksum(kept.data) == kept.entry.checksum:
+        """Whether content and objects are what was put; if not, the entry is removed, counted and told."""
+        if checksum(kept.data) == kept.entry.checksum and self.has_all(kept):
             return True
         del self.shelf.kept[kept.entry.key]
+        if kept.dataset is not None:
+            self.remove_objects(kept.dataset)
         self.count("corrupt")
         _log.warning("the content of the entry %s is damaged; it is removed", kept.entry.key)
         return False
+
+    def has_all(self, kept: Kept) -> bool:
+        """Whether the objects of an entry are those that were put."""
+        return kept.dataset is None or self.objects_of(kept.dataset) == kept.objects
 
     def use(self, kept: Kept) -> None:
         """Note that it was used."""
