@@ -15,7 +15,7 @@ from odibi.contracts.cache import Cached, CacheEntry, CacheStats, Lease
 from odibi.errors import StorageError
 from odibi.testing.cache import CacheSuite
 from odibi_local.cache import DiskCache
-from odibi_local.cache_files import _shard
+from odibi_local.cache_files import shard_of
 from odibi_local.cache_index import unsealed
 from odibi_local.conformance import DiskCacheSuite
 
@@ -61,7 +61,7 @@ class FirstInFirstOut(Mutant):
         found = super().get(key)
         row = raw and unsealed(raw)
         if row and found:
-            place = self._files._folder(_shard(key))
+            place = self._files._folder(shard_of(key))
             os.utime(f"{row.key}.{row.file}", ns=(row.used, row.used), dir_fd=place)
             os.close(place)
         return found

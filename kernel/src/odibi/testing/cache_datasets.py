@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING, cast
 
@@ -157,7 +158,7 @@ class CacheDatasetTests(CacheBase):
             _write(place, {"part": b"%d" % number})
         assert [_written(place) for place in places] == [{"part": b"%d" % number} for number in range(len(places))]
         paths = sorted(f"{place.path}/" for place in places)
-        assert not any(later.startswith(path) for path, later in zip(paths, paths[1:], strict=False))
+        assert not any(later.startswith(path) for path, later in pairwise(paths))
 
     @needs("datasets")
     def test_a_place_is_no_entry(self, store: Opened) -> None:

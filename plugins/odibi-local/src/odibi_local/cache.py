@@ -7,27 +7,33 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 from weakref import finalize
 
 import attrs
 
 from odibi import option
-from odibi.contracts.cache import Cached, CacheEntry, CacheStats, Lease
+from odibi.contracts.cache import Cached, CacheEntry, CacheStats, Dataset, Lease
 from odibi.errors import StorageError
 from odibi_local import cache_leases
 from odibi_local.amounts import byte_count, seconds
-from odibi_local.cache_files import CacheFiles
+from odibi_local.cache_datasets import FOLDER, IN_USE, Datasets, has_dataset, packed, unpacked
+from odibi_local.cache_drafts import too_large
+from odibi_local.cache_files import CacheFiles, shard_of
 from odibi_local.cache_index import CacheIndex, Raw, Row, described, same, unsealed
 from odibi_local.failures import display
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
+
+    from odibi_local.cache_drafts import Draft
 
 _KEY = re.compile(r"[a-z0-9_-]{1,128}")
 _TRIES = 100
 _ROW, _CONTENT, _GONE = "what the index says of it", "its content", "its file is gone"
+_OBJECTS = "the objects of its dataset"
 
 _log = logging.getLogger("odibi.cache")
 
@@ -47,8 +53,12 @@ class DiskCache:
     The folder belongs on a disk of the machine: the index is a database that several machines cannot share. Processes
     of one machine can. Counts of hits and misses are written now and then; a process that is killed takes up to a
     thousand along.
+
+    An entry with a dataset that was used within the last six hours is not removed to make room, and its objects stay as
+    long when it is replaced or its time is up: whoever got it may still read them.
     """
 
+    capabilities: ClassVar[Mapping[str, str]] = {"datasets": "full"}
     effects: ClassVar[tuple[str, ...]] = ("files",)
 
     path: str = option(
@@ -72,9 +82,11 @@ class DiskCache:
     _clock: Callable[[], float] = attrs.field(init=False, repr=False, default=time.time)
     _files: CacheFiles = attrs.field(init=False, repr=False)
     _index: CacheIndex = attrs.field(init=False, repr=False)
+    _datasets: Datasets = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         files = CacheFiles(self.path, durable=self.fsync)
+        object.__setattr__(self, "_datasets", Datasets(files.home, durable=self.fsync))
         index = CacheIndex(files.home, prepare=files.prepare, durable=self.fsync)
         object.__setattr__(self, "_files", files)
         object.__setattr__(self, "_index", index)
@@ -115,32 +127,62 @@ class DiskCache:
         lease: Lease | None = None,
     ) -> CacheEntry:
         """Store what ``writer`` writes to the file it is given, instead of what is there."""
-        _check(key)
-        lifetime = _length(ttl) if ttl is not None else cast("float | None", self.ttl)
-        label.encode()  # a ValueError now, and not when all is written
-        if lease is not None and lease.key != key:
-            raise ValueError(f"the lease is for {lease.key!r}, not for {key!r}")
-
-        def allowed(db: sqlite3.Connection) -> None:
-            if lease is not None:
-                cache_leases.check(db, lease)
-
-        limit = self._limit
+        lifetime = self._checked(key, ttl, label, lease)
         with self._files.draft() as draft:
-            draft.fill(key, writer, limit)
-            now = self._now()
-            turn = self._index.turn(now)
-            file = draft.publish(key, turn)
-            expires = None if lifetime in (None, math.inf) else now + lifetime
-            row = Row(key, file, draft.size, now, turn, expires, draft.checksum, label)
-            gone = self._index.enter(row, self._files, limit=limit, allowed=allowed)
-        self._files.remove(gone)
+            draft.fill(key, writer, self._limit)
+            row, gone = self._enter(draft, key, 0, lifetime, label, lease)
+        self._remove(gone)
+        return row.entry()
+
+    def dataset(self, key: str) -> Dataset:
+        """A place for the result behind ``key``, with nothing in it, that nobody else is given."""
+        _check(key)
+        self._files.make_folder(FOLDER)
+        now = self._now()
+        if not self._datasets.swept:
+            self._datasets.swept = True
+            self._sweep_datasets(now)
+        return self._datasets.place(key, shard_of(key), now)
+
+    def put_dataset(
+        self,
+        key: str,
+        dataset: Dataset,
+        content: bytes,
+        ttl: float | None = None,
+        *,
+        label: str = "",
+        lease: Lease | None = None,
+    ) -> CacheEntry:
+        """Store what was written to ``dataset``, with ``content``, instead of what is there."""
+        owner, file = self._datasets.parse(dataset)
+        if self._files.used(owner, file) is not None:
+            raise StorageError("this dataset was put before", where=dataset.path, remedy="Ask for another place.")
+        published = False
+        try:
+            lifetime = self._checked(key, ttl, label, lease)
+            if key != owner:
+                raise ValueError(f"the dataset is for {owner!r}, not for {key!r}")
+            objects = self._datasets.finished(dataset, file, self._now())
+            size = sum(int(each) for _, each, _ in objects)
+            whole = packed(objects, content)
+            if self._limit is not None and size + len(whole) > self._limit:
+                raise too_large(self._limit, key)
+            with self._files.draft(file) as draft:
+                draft.fill(key, lambda opened: opened.write(whole), None)
+                published = True
+                row, gone = self._enter(draft, key, size, lifetime, label, lease)
+        except BaseException as error:
+            if isinstance(error, StorageError) or not published:  # else nobody knows whether the index knows it
+                self._datasets.remove(dataset)
+            raise
+        self._remove(gone)
         return row.entry()
 
     def delete(self, key: str) -> None:
         """Remove the entry; deleting nothing succeeds."""
         _check(key)
-        self._files.remove(self._index.remove(key))
+        self._remove(self._index.remove(key), at_once=True)
 
     def entries(self) -> Iterator[CacheEntry]:
         """Every entry, lazily, by key; expired ones too."""
@@ -161,18 +203,19 @@ class DiskCache:
         now = self._now()
         count = 0
         while gone := self._index.remove_expired(now):
-            self._files.remove(gone)
+            self._remove(gone)
             count += len(gone)
         self._index.change(lambda db: cache_leases.forget(db, now))
         self._index.recount()
-        self._files.sweep(self._index.files_of)
+        self._sweep_datasets(now)
+        self._files.sweep(self._index.files_of, lambda key, file: self._datasets.is_there(self._place(key, file)))
         return count
 
     def evict(self, max_bytes: int) -> int:
         """Remove the least recently used entries until at most ``max_bytes`` are left; returns how many."""
         count = 0
-        while gone := self._index.evict(self._files, max_bytes):
-            self._files.remove(gone)
+        while gone := self._index.evict(self._files, max_bytes, self._recent()):
+            self._remove(gone)
             count += len(gone)
         return count
 
@@ -233,7 +276,16 @@ class DiskCache:
             if data is None:
                 self._drop(raw, _CONTENT)
                 return None
-            return Cached(data, row.label)
+            if not has_dataset(row.file):
+                return Cached(data, row.label)
+            content = self._content(row, data)
+            # Whoever removes the entry looks afterwards when it was used last, which was noted above. So either its
+            # objects stay, or it is seen to be gone here.
+            if same(self._index.look_up(key), raw):
+                if content is None:
+                    self._drop(raw, _OBJECTS)
+                    return None
+                return Cached(content, row.label, self._place(key, row.file))
         return None
 
     def _fault(self, raw: Raw) -> str:
@@ -242,9 +294,17 @@ class DiskCache:
         if row is None:
             return _ROW
         try:
-            return "" if self._files.read(row) is not None else _CONTENT
+            data = self._files.read(row)
         except FileNotFoundError:
             return _GONE
+        if data is None:
+            return _CONTENT
+        return _OBJECTS if has_dataset(row.file) and self._content(row, data) is None else ""
+
+    def _content(self, row: Row, data: memoryview) -> memoryview | None:
+        """The content of an entry with a dataset; ``None`` if its objects are not those that were put."""
+        objects, content = unpacked(data)
+        return content if self._datasets.objects(self._place(row.key, row.file)) == objects else None
 
     def _drop(self, raw: Raw, fault: str) -> None:
         try:
@@ -259,8 +319,76 @@ class DiskCache:
             _log.warning(
                 "the cached %s in %s was damaged (%s) and is removed", display(str(raw[0])), display(self.path), fault
             )
-        self._files.remove(gone)
+        self._remove(gone, at_once=True)
         return bool(gone)
+
+    # --- putting and removing ---------------------------------------------------------------------------------------
+
+    def _checked(self, key: str, ttl: float | None, label: str, lease: Lease | None) -> float | None:
+        """How long what is put lives.
+
+        Raises:
+            ValueError: one of these is none.
+        """
+        _check(key)
+        lifetime = _length(ttl) if ttl is not None else cast("float | None", self.ttl)
+        label.encode()  # a ValueError now, and not when all is written
+        if lease is not None and lease.key != key:
+            raise ValueError(f"the lease is for {lease.key!r}, not for {key!r}")
+        return lifetime
+
+    def _enter(
+        self, draft: Draft, key: str, beside: int, lifetime: float | None, label: str, lease: Lease | None
+    ) -> tuple[Row, list[tuple[str, str]]]:
+        """Make the entry of ``key`` of what was written, with ``beside`` bytes of objects; returns what had to go."""
+
+        def allowed(db: sqlite3.Connection) -> None:
+            if lease is not None:
+                cache_leases.check(db, lease)
+
+        now = self._now()
+        turn = self._index.turn(now)
+        file = draft.publish(key, turn)
+        expires = None if lifetime is None or lifetime == math.inf else now + lifetime
+        row = Row(key, file, draft.size + beside, now, turn, expires, draft.checksum, label)
+        return row, self._index.enter(row, self._files, limit=self._limit, recent=self._recent(), allowed=allowed)
+
+    def _place(self, key: str, file: str) -> Dataset:
+        return self._datasets.at(key, shard_of(key), file)
+
+    def _recent(self) -> int:
+        """The moment since when datasets were used that somebody may still read, in nanoseconds."""
+        return int((self._now() - IN_USE) * 1e9)
+
+    def _remove(self, gone: Iterable[tuple[str, str]], *, at_once: bool = False) -> None:
+        """Remove the files of entries that the index does not know any more, and their objects.
+
+        Args:
+            gone: keys and files.
+            at_once: even if somebody may read the objects; else they stay for a while, with the file, which tells when
+                they were used last.
+        """
+        recent = self._recent()
+        unread = []
+        for key, file in gone:
+            if has_dataset(file):
+                if not at_once and (self._files.used(key, file) or 0) > recent:
+                    continue
+                self._datasets.remove(self._place(key, file))
+            unread.append((key, file))
+        self._files.remove(unread)
+
+    def _sweep_datasets(self, now: float) -> None:
+        """Remove datasets that are no entries, and that nobody reads or writes any more."""
+        for some in self._datasets.all():
+            known = self._index.files_of({key for key, _, _ in some})
+            for key, file, dataset in some:
+                if (key, file) in known:
+                    continue
+                if self._files.used(key, file) is not None:
+                    self._remove([(key, file)])
+                elif self._datasets.is_abandoned(file, now):
+                    self._datasets.remove(dataset)
 
 
 def _check(key: str) -> None:

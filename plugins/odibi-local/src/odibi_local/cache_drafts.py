@@ -62,11 +62,7 @@ class _Sink(io.RawIOBase):
         given = len(view)
         try:
             if self._limit is not None and self.size + len(view) > self._limit:
-                raise StorageError(
-                    f"the entry is larger than the whole cache may be ({self._limit} bytes)",
-                    where=self._where,
-                    remedy="Raise the cache's max_size, or do not cache this.",
-                )
+                raise too_large(self._limit, self._where)
             with mapped(self._where):
                 while view:
                     chunk = view[: _CHUNK - self.size % _CHUNK]
@@ -82,6 +78,15 @@ class _Sink(io.RawIOBase):
         return given
 
 
+def too_large(limit: int, where: str) -> StorageError:
+    """What is raised for an entry that is larger than the cache."""
+    return StorageError(
+        f"the entry is larger than the whole cache may be ({limit} bytes)",
+        where=where,
+        remedy="Raise the cache's max_size, or do not cache this.",
+    )
+
+
 class Draft:
     """A new file for an entry's content, locked for as long as it is open.
 
@@ -89,6 +94,7 @@ class Draft:
         folder: file descriptor of the folder of drafts; the draft closes it.
         place: opens the folder for the content of a key.
         durable: have the file on disk when it is published.
+        name: that nobody else gives a draft; a new one if it is empty.
 
     Attributes:
         size: of the content, in bytes.
@@ -98,13 +104,13 @@ class Draft:
         OSError: as the system says.
     """
 
-    def __init__(self, folder: int, place: Callable[[str], int], *, durable: bool) -> None:
+    def __init__(self, folder: int, place: Callable[[str], int], *, durable: bool, name: str = "") -> None:
         self.size = 0
         self.checksum = ""
         self._folder = folder
         self._place = place
         self._durable = durable
-        self._name = token_hex(8)
+        self._name = name or token_hex(8)
         self._published = False
         try:
             self._handle = os.open(self._name, _NEW, 0o600, dir_fd=folder)

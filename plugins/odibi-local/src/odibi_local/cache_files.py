@@ -1,6 +1,7 @@
 """The files of a disk cache: one an entry, each written under another name and put in its place when it is whole.
 
-The base folder holds a folder of the layout's version, and that 256 folders of content, one of drafts, and the index.
+The base folder holds a folder of the layout's version, and that 256 folders of content, one of drafts, one of datasets
+(see :mod:`odibi_local.cache_datasets`), and the index.
 Every folder of ours is opened below the one before, and neither it nor a file is ever a symbolic link: one that is
 found in its place is refused. A writer holds a lock of the operating system on its file until the index knows the file,
 so a file that the index does not know, and that nobody has locked, was left by a writer that died.
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from odibi.errors import InvalidPath, StorageError, Transient
+from odibi_local.cache_datasets import has_dataset
 from odibi_local.cache_drafts import ALGORITHM, Draft
 from odibi_local.failures import display, mapped
 from odibi_local.places import make_folders
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 _LAYOUT = "v1"
 _DRAFTS = "drafts"
 _SHARD = re.compile(r"[0-9a-f]{2}")
-_NAME = re.compile(r"([a-z0-9_-]{1,128})\.([0-9a-f]{16})")
+_NAME = re.compile(r"([a-z0-9_-]{1,128})\.([0-9a-f]{16}(?:\.d)?)")
 _MARKS = {
     "CACHEDIR.TAG": "Signature: 8a477f597d28d172789f06886806bc55\n# See the Cache Directory Tagging Specification.\n",
     ".gitignore": "*\n",
@@ -98,9 +100,19 @@ class CacheFiles:
             except NotADirectoryError:
                 raise _in_the_way(self._base) from None
 
+    def make_folder(self, name: str) -> None:
+        """Make a folder in ours, if it is not there.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        self.prepare()
+        with mapped(self._base):
+            os.close(self._folder(name, make=True))
+
     @contextmanager
-    def draft(self) -> Iterator[Draft]:
-        """A file to write an entry's content to, locked.
+    def draft(self, name: str = "") -> Iterator[Draft]:
+        """A file to write an entry's content to, locked; ``name`` is what its name will end in, if it matters.
 
         If the ``with`` block ends with a storage error, the file is removed, wherever it is by then. With any other
         error it stays if it was published, because nobody knows whether the index knows it.
@@ -110,7 +122,7 @@ class CacheFiles:
             self._swept = True
             self.sweep_drafts()
         with mapped(self._base):
-            draft = self._begin()
+            draft = self._begin(name)
         try:
             yield draft
         except StorageError:
@@ -151,7 +163,7 @@ class CacheFiles:
         if not _NAME.fullmatch(f"{key}.{file}"):
             return None
         try:
-            folder = self._folder(_shard(key))
+            folder = self._folder(shard_of(key))
         except (OSError, StorageError):
             return None
         try:
@@ -170,7 +182,7 @@ class CacheFiles:
             if not _NAME.fullmatch(f"{key}.{file}"):
                 continue
             with suppress(OSError, StorageError):
-                folder = self._folder(_shard(key))
+                folder = self._folder(shard_of(key))
                 try:
                     os.unlink(f"{key}.{file}", dir_fd=folder)
                 finally:
@@ -186,11 +198,14 @@ class CacheFiles:
             finally:
                 os.close(folder)
 
-    def sweep(self, known: Callable[[Iterable[str]], set[tuple[str, str]]]) -> None:
+    def sweep(
+        self, known: Callable[[Iterable[str]], set[tuple[str, str]]], is_needed: Callable[[str, str], bool]
+    ) -> None:
         """Remove drafts and files that nobody knows and whose writers died.
 
         Args:
             known: for keys, the keys and files that the index knows.
+            is_needed: whether the file of an entry that had a dataset is needed for as long as its objects are there.
 
         Raises:
             StorageError: the folders cannot be read.
@@ -201,7 +216,7 @@ class CacheFiles:
                 with suppress(FileNotFoundError):
                     folder = self._folder(shard)
                     try:
-                        _sweep(folder, known)
+                        _sweep(folder, known, is_needed)
                     finally:
                         os.close(folder)
 
@@ -224,15 +239,15 @@ class CacheFiles:
             os.close(home)
 
     def _open(self, key: str, file: str) -> int:
-        folder = self._folder(_shard(key))
+        folder = self._folder(shard_of(key))
         try:
             return os.open(f"{key}.{file}", _FILE, dir_fd=folder)
         finally:
             os.close(folder)
 
-    def _begin(self) -> Draft:
+    def _begin(self, name: str) -> Draft:
         for _ in range(_TRIES):
-            draft = Draft(self._folder(_DRAFTS, make=True), self._place, durable=self._durable)
+            draft = Draft(self._folder(_DRAFTS, make=True), self._place, durable=self._durable, name=name)
             if draft.is_ours():
                 return draft
             draft.close()  # swept away before it was locked
@@ -240,7 +255,7 @@ class CacheFiles:
 
     def _place(self, key: str) -> int:
         """The folder for the content of ``key``."""
-        return self._folder(_shard(key), make=True)
+        return self._folder(shard_of(key), make=True)
 
 
 def _is_folder(path: str) -> bool:
@@ -251,7 +266,8 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _shard(key: str) -> str:
+def shard_of(key: str) -> str:
+    """The folder for the content of a key."""
     return f"{zlib.crc32(key.encode()) & 0xFF:02x}"
 
 
@@ -265,11 +281,13 @@ def _in_the_way(path: str) -> InvalidPath:
 
 def _checked(handle: int, row: Row, turn: int | None) -> memoryview | None:
     status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode) or status.st_size != row.size:
+    # The size of an entry with a dataset is that of its objects, too.
+    size = status.st_size if has_dataset(row.file) else row.size
+    if not stat.S_ISREG(status.st_mode) or status.st_size != size:
         return None
     digest = xxhash.xxh3_128()
     try:
-        data = _mapped_content(handle, row.size, digest) if row.size >= _MAPPED else None
+        data = _mapped_content(handle, size, digest) if size >= _MAPPED else None
         if data is None:
             data = memoryview(FileIO(handle, closefd=False).readall())
             digest.update(data)
@@ -308,14 +326,16 @@ def _mapped_content(handle: int, size: int, digest: xxhash.xxh3_128) -> memoryvi
     return data
 
 
-def _sweep(folder: int, known: Callable[[Iterable[str]], set[tuple[str, str]]]) -> None:
+def _sweep(
+    folder: int, known: Callable[[Iterable[str]], set[tuple[str, str]]], is_needed: Callable[[str, str], bool]
+) -> None:
     found = [match for match in map(_NAME.fullmatch, os.listdir(folder)) if match]
     for start in range(0, len(found), _BATCH):
         some = found[start : start + _BATCH]
         there = known({match[1] for match in some})
         for match in some:
             entry = (match[1], match[2])
-            if entry not in there:
+            if entry not in there and not (has_dataset(entry[1]) and is_needed(*entry)):
                 # Asked again under the lock: its writer may have come to its end only now.
                 _discard_abandoned(folder, match[0], lambda entry=entry: entry not in known((entry[0],)))  # type: ignore[misc]
 

@@ -92,7 +92,7 @@ class Row:
     Attributes:
         key: of the entry.
         file: what the name of its file ends in; another one for each put.
-        size: in bytes.
+        size: in bytes, those of its dataset included.
         created, expires: seconds since the epoch.
         used: nanoseconds since the epoch. It may have been used since: its file's time of change tells.
         checksum: of the content.
@@ -279,6 +279,7 @@ class CacheIndex:
         files: CacheFiles,
         *,
         limit: int | None,
+        recent: int,
         allowed: Callable[[sqlite3.Connection], None],
     ) -> list[tuple[str, str]]:
         """Make ``row`` the entry of its key, and room for it; returns key and file of what had to go.
@@ -287,6 +288,7 @@ class CacheIndex:
             row: of the new entry, whose file is in its place.
             files: tell when they were used.
             limit: bytes of all entries.
+            recent: entries with datasets that were used since are not removed to make room; in nanoseconds.
             allowed: asked first, in the same transaction; raises what keeps the row out.
         """
 
@@ -296,7 +298,7 @@ class CacheIndex:
             db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row.sealed())
             db.execute("UPDATE tally SET puts = puts + 1")
             if limit is not None:
-                gone += _evict(db, files, limit, spare=row.key)
+                gone += _evict(db, files, limit, recent, spare=row.key)
             return gone
 
         return self.change(work)
@@ -329,12 +331,13 @@ class CacheIndex:
 
         return self.change(work)
 
-    def evict(self, files: CacheFiles, max_bytes: int) -> list[tuple[str, str]]:
+    def evict(self, files: CacheFiles, max_bytes: int, recent: int) -> list[tuple[str, str]]:
         """Remove some of the rows used least recently; returns key and file of what is gone, nothing when it is done.
 
-        Others get their turn between one batch and the next.
+        Those with datasets that were used since ``recent``, in nanoseconds, stay. Others get their turn between one
+        batch and the next.
         """
-        return self.change(lambda db: _evict(db, files, max_bytes, most=_BATCH))
+        return self.change(lambda db: _evict(db, files, max_bytes, recent, most=_BATCH))
 
     def recount(self) -> None:
         """Count entries and bytes anew, in case the counts were damaged."""
@@ -358,9 +361,11 @@ def _remove(db: sqlite3.Connection, key: str) -> list[tuple[str, str]]:
 
 
 def _evict(
-    db: sqlite3.Connection, files: CacheFiles, max_bytes: int, *, spare: str = "", most: int | None = None
+    db: sqlite3.Connection, files: CacheFiles, max_bytes: int, recent: int, *, spare: str = "", most: int | None = None
 ) -> list[tuple[str, str]]:
     """Remove the least recently used entries until ``max_bytes`` are left, or ``most`` are gone.
+
+    Those with datasets that were used since ``recent`` are left out, as somebody may read them.
 
     A get writes nothing here but sets the time of the entry's file. What the index says of the last use is thus never
     too late, and the entry that comes first by it is the one used least recently unless its file says otherwise; then
@@ -369,10 +374,13 @@ def _evict(
     gone: list[tuple[str, str]] = []
     # A number, whatever a flipped bit made of it.
     room = "SELECT coalesce(max(CAST(bytes AS INTEGER)), 0) FROM tally"
-    oldest = "SELECT key, file, CAST(used AS INTEGER) FROM entries WHERE key <> ? ORDER BY used LIMIT 1"
+    oldest = (
+        "SELECT key, file, CAST(used AS INTEGER) FROM entries"
+        " WHERE key <> ? AND NOT (file LIKE '%.d' AND used > ?) ORDER BY used LIMIT 1"
+    )
     (left,) = db.execute(room).fetchone()
     while left > max_bytes and (most is None or len(gone) < most):
-        found = db.execute(oldest, (spare,)).fetchone()
+        found = db.execute(oldest, (spare, recent)).fetchone()
         if found is None:
             break
         key, file, used = found
