@@ -14,3 +14,9 @@ def odibi_formats() -> dict[str, str]:
     return {
         "pandas.delta": "odibi_delta.pandas_format:PandasDeltaFormat",
     }
+
+
+@hookimpl
+def odibi_commands() -> dict[str, str]:
+    """``odibi delta``."""
+    return {"delta": "odibi_delta.cli:command"}

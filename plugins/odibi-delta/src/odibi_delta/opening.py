@@ -1,0 +1,49 @@
+"""Tables, opened by delta-rs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from odibi_delta.failures import mapped
+from odibi_delta.log import missing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from odibi_delta.location import Location
+
+
+def opened(place: Location, version: int | None = None) -> Any:
+    """The ``deltalake.DeltaTable`` at a place.
+
+    Args:
+        place: where it is.
+        version: which one; by default the newest.
+
+    Raises:
+        NotFound: there is none; says what is there instead.
+    """
+    table = opened_if_there(place, version)
+    if table is None:
+        raise missing(place.storage, place.path, place.where)
+    return table
+
+
+def opened_if_there(place: Location, version: int | None = None) -> Any | None:
+    """The same, or ``None`` if there is no table."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    with mapped(place.where, place.options):
+        try:
+            return DeltaTable(place.uri, version=version, storage_options=dict(place.options))
+        except TableNotFoundError:
+            return None
+
+
+def schema_of(table: Any, place: Location) -> pa.Schema:
+    """A table's columns in Arrow's types."""
+    import pyarrow as pa
+
+    with mapped(place.where, place.options):
+        return pa.schema(table.schema().to_arrow())
