@@ -54,7 +54,7 @@ def files_in(folder: Path) -> set[str]:
 
 def files_of(cache: DiskCache) -> set[str]:
     """The files that the index knows."""
-    return {f"{odibi_local.cache_files._shard(raw[0])}/{raw[0]}.{raw[1]}" for raw in cache._index.rows()}
+    return {f"{odibi_local.cache_files.shard_of(raw[0])}/{raw[0]}.{raw[1]}" for raw in cache._index.rows()}
 
 
 class TestOptions:
@@ -282,7 +282,7 @@ class TestFolder:
             for damage in (b"y", b"y" * 2_000_000):
                 raw = cache._index.look_up("key")
                 assert raw is not None
-                with open(f"{cache._files.home}/{odibi_local.cache_files._shard('key')}/key.{raw[1]}", "wb") as file:
+                with open(f"{cache._files.home}/{odibi_local.cache_files.shard_of('key')}/key.{raw[1]}", "wb") as file:
                     file.write(damage)
                 assert cache.get("key") is None
                 cache.put("key", writing(b"x" * 2_000_000))

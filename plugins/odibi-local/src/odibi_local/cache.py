@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _KEY = re.compile(r"[a-z0-9_-]{1,128}")
 _TRIES = 100
+_FAR = 9e9
+"""Seconds since the epoch that the index can hold in nanoseconds."""
 _ROW, _CONTENT, _GONE = "what the index says of it", "its content", "its file is gone"
 _OBJECTS = "the objects of its dataset"
 
@@ -354,11 +356,11 @@ class DiskCache:
         return row, self._index.enter(row, self._files, limit=self._limit, recent=self._recent(), allowed=allowed)
 
     def _place(self, key: str, file: str) -> Dataset:
-        return self._datasets.at(key, shard_of(key), file)
+        return self._datasets.at(key, shard_of(str(key)), file)
 
     def _recent(self) -> int:
         """The moment since when datasets were used that somebody may still read, in nanoseconds."""
-        return int((self._now() - IN_USE) * 1e9)
+        return int(min(max(self._now() - IN_USE, 0.0), _FAR) * 1e9)
 
     def _remove(self, gone: Iterable[tuple[str, str]], *, at_once: bool = False) -> None:
         """Remove the files of entries that the index does not know any more, and their objects.

@@ -39,6 +39,7 @@ FOLDER = "datasets"
 _SUFFIX = ".d"
 _LATE = ABANDONED - 3600.0
 _PLACE = re.compile(r"([0-9a-f]{2})/([a-z0-9_-]{1,128})-([0-9a-f]{16})")
+_FILE = re.compile(r"[0-9a-f]{16}\.d")
 _LARGEST = 0xFFFFFFFF
 _BATCH = 500
 
@@ -47,8 +48,8 @@ Objects = list[list[str | int]]
 
 
 def has_dataset(file: str) -> bool:
-    """Whether an entry has a dataset, by what its file's name ends in."""
-    return file.endswith(_SUFFIX)
+    """Whether an entry has a dataset, by what its file's name ends in; what a damaged index says is anything."""
+    return isinstance(file, str) and _FILE.fullmatch(file) is not None
 
 
 def packed(objects: Objects, content: bytes) -> bytes:
@@ -137,7 +138,8 @@ class Datasets:
 
     def remove(self, dataset: Dataset) -> None:
         """Remove the folder with all there is in it, whatever wrote it. What cannot be removed stays."""
-        shutil.rmtree(f"{self._home}/{FOLDER}/{dataset.path}", ignore_errors=True)
+        if _PLACE.fullmatch(dataset.path):
+            shutil.rmtree(f"{self._home}/{FOLDER}/{dataset.path}", ignore_errors=True)
 
     def all(self) -> Iterator[list[tuple[str, str, Dataset]]]:
         """Every dataset that there is, entry or not, with its key and what the name of its entry's file ends in.

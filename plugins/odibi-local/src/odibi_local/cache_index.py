@@ -279,7 +279,7 @@ class CacheIndex:
         files: CacheFiles,
         *,
         limit: int | None,
-        recent: int,
+        recent: int = 0,
         allowed: Callable[[sqlite3.Connection], None],
     ) -> list[tuple[str, str]]:
         """Make ``row`` the entry of its key, and room for it; returns key and file of what had to go.

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import heapq
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
+from io import BytesIO
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, cast
 
 import attrs
 
 from odibi import option
-from odibi.contracts.cache import Cached, CacheEntry, CacheStats, Lease
+from odibi.contracts.cache import Cached, CacheEntry, CacheStats, Dataset, Lease
 from odibi.contracts.storage import Storage
 from odibi.errors import Conflict, NotFound, StorageError
 from odibi_objects import entries as layout
 from odibi_objects.clock import Clock
 from odibi_objects.crew import Crew
-from odibi_objects.entries import FOREVER, MAX_LABEL, SEAL, SHARDS, Sealing, Version, by_key, check_key
+from odibi_objects.datasets import IN_USE, Datasets, packed, unpacked
+from odibi_objects.entries import FOREVER, MAX_LABEL, SEAL, SHARDS, Seal, Sealing, Version, by_key, check_key
 from odibi_objects.leases import Claim, Leases
 from odibi_objects.names import below
 from odibi_objects.options import duration, folder, pause, positive, size
@@ -49,7 +52,12 @@ class StorageCache:
 
     All that it needs of the connection are atomic writes, compare-and-set, and listings that show what was written; so
     runs on several machines share one cache, and none of them has to be a server.
+
+    An entry with a dataset that was used within the last six hours is not removed to make room, and its objects stay as
+    long when it is replaced or its time is up: whoever got it may still read them.
     """
+
+    capabilities: ClassVar[Mapping[str, str]] = {"datasets": "full"}
 
     connection: Storage = option(help="The connection that holds the entries.", connection=True)  # noqa: RUF009
     prefix: str = option("_odibi/cache", help="The folder of the connection for the entries.", converter=folder)
@@ -79,9 +87,11 @@ class StorageCache:
     _leases: Leases = attrs.field(init=False, repr=False)
     _tallies: Tallies = attrs.field(init=False, repr=False)
     _room: Room | None = attrs.field(init=False, repr=False, default=None)
+    _datasets: Datasets = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._crew = Crew(self.parallel)
+        self._datasets = Datasets(self.connection, self.prefix, self.clock, self._crew)
         self._leases = Leases(self.connection, self.clock, cast(float, self.clock_skew))
         tallies = below(self.prefix, "tallies")
         self._tallies = Tallies(self.connection, tallies, self.clock, self._crew, cast(float, self.count_every))
@@ -89,7 +99,7 @@ class StorageCache:
             self._room = Room(cast(int, self.max_size), self.clock, self._by_use, self._tallies.last_used)
 
     def get(self, key: str) -> Cached | None:
-        """The content, checked, or ``None``. Two requests for a hit, one for a miss."""
+        """The content, checked, or ``None``. Two requests for a hit, one for a miss, five for one with a dataset."""
         check_key(key)
         found = self._get(key)
         self._tallies.count("misses" if found is None else "hits")
@@ -132,37 +142,67 @@ class StorageCache:
             StorageError: it cannot be stored.
             ValueError: ``label`` has more than 512 bytes, ``ttl`` is below 0, or the lease is another key's.
         """
-        check_key(key)
-        if len(label.encode("utf-8")) > MAX_LABEL:
-            raise ValueError(f"a label has at most {MAX_LABEL} bytes, not {len(label.encode('utf-8'))}")
-        if lease is not None and lease.key != key:
-            raise ValueError(f"the lease is for {lease.key!r}, not for {key!r}")
-        lives = cast("float | None", self.ttl) if ttl is None else _length(ttl)
-        label.encode("utf-8")
+        lives = self._checked(key, ttl, label, lease)
         with SpooledTemporaryFile(_IN_MEMORY) as draft:
             sealing = Sealing(draft)
             writer(sealing)  # type: ignore[arg-type]
-            if lease is not None:
-                self._check(lease)
-            older = list(self._versions(layout.folder_of(key)))
-            now = self.clock.time()
-            version = layout.next_version(key, older, now, FOREVER if lives is None else now + lives)
+            older = self._allowed(key, lease)
+            version = self._next(key, older, lives)
             sealed = sealing.finish(version, label)
             draft.seek(0)
             self.connection.write(self._path(version), cast(BinaryIO, draft))
-        self._tallies.count("puts")
-        self._tallies.use(key)
-        self._remove_quietly(older)
-        if self._room is not None:
-            crowded_out = self._room.make(attrs.evolve(version, size=sealed.size), older)
-            self._tallies.count("evictions", len(crowded_out))
-            self._remove_quietly(crowded_out)
-        self._tallies.tick()
-        return sealed.entry(self._tallies.last_used(key))
+        return self._put(version, sealed, older)
+
+    def dataset(self, key: str) -> Dataset:
+        """A place for the result behind ``key``, with nothing in it, that nobody else is given."""
+        return self._datasets.place(check_key(key))
+
+    def put_dataset(
+        self,
+        key: str,
+        dataset: Dataset,
+        content: bytes,
+        ttl: float | None = None,
+        *,
+        label: str = "",
+        lease: Lease | None = None,
+    ) -> CacheEntry:
+        """Store what was written to ``dataset``, with ``content``, instead of what is there."""
+        owner, token = self._datasets.parse(dataset)
+        path = ""
+        try:
+            lives = self._checked(key, ttl, label, lease)
+            if key != owner:
+                raise ValueError(f"the dataset is for {owner!r}, not for {key!r}")
+            objects = self._datasets.finished(dataset, token)
+            beside = sum(int(size) for _, size, _ in objects)
+            whole = packed(objects, content)
+            most = cast("int | None", self.max_size)
+            if most is not None and beside + len(whole) > most:
+                raise StorageError(
+                    f"the entry is larger than the whole cache may be ({most} bytes)",
+                    where=key,
+                    remedy="Raise the cache's max_size, or do not cache this.",
+                )
+            with BytesIO() as draft:
+                sealing = Sealing(draft)
+                sealing.write(whole)
+                older = self._allowed(key, lease)
+                version = self._next(key, older, lives, token, beside)
+                sealed = sealing.finish(version, label)
+                path = self._path(version)
+                self.connection.write(path, draft.getvalue())
+        except BaseException:
+            with suppress(StorageError):
+                if path:
+                    self.connection.delete(path)  # it may be there: an answer may have been lost
+                self._datasets.remove(dataset)
+            raise
+        return self._put(version, sealed, older)
 
     def delete(self, key: str) -> None:
         """Remove the entry; deleting nothing succeeds."""
-        self._remove(self._versions(layout.folder_of(check_key(key))))
+        self._remove(self._versions(layout.folder_of(check_key(key))), at_once=True)
 
     def entries(self) -> Iterator[CacheEntry]:
         """Every entry, lazily, by key; expired ones too. Reads the last kilobyte of each."""
@@ -185,7 +225,15 @@ class StorageCache:
                 except NotFound:
                     version = self._newest(listed.key)
                     continue
-                if layout.opened(whole, version) is None:
+                opened = layout.opened(whole, version)
+                sound = opened is not None
+                if opened is not None and version.beside is not None and self._content(version, opened[1]) is None:
+                    newest = self._newest(listed.key)
+                    if newest != version:
+                        version = newest
+                        continue
+                    sound = False
+                if not sound:
                     self._damaged(version)
                     yield entry or _unsealed(version, used)
                 break
@@ -196,7 +244,9 @@ class StorageCache:
         gone: list[Version] = []
         expired = 0
         keys: set[str] = set()
+        with_datasets: list[Version] = []
         for newest, older in by_key(self._merged()):
+            with_datasets += (version for version in (newest, *older) if version.beside is not None)
             gone += older
             if newest.expires <= now:
                 gone.append(newest)
@@ -204,6 +254,8 @@ class StorageCache:
             else:
                 keys.add(newest.key)
         self._remove(gone)
+        self._datasets.sweep()
+        self._datasets.purge(with_datasets)
         self._purge_leases()
         self._tallies.add_up(keys)
         return expired
@@ -216,9 +268,12 @@ class StorageCache:
         there = sorted(self._by_use(), key=lambda pair: (pair[0], pair[1].name))
         total = sum(version.size for _, version in there)
         gone: list[Version] = []
-        for _, version in there:
+        recent = self.clock.time() - IN_USE
+        for used, version in there:
             if total <= max_bytes:
                 break
+            if version.beside is not None and used > recent:
+                continue
             gone.append(version)
             total -= version.size
         self._remove(gone)
@@ -283,8 +338,26 @@ class StorageCache:
                 self._damaged(version)
                 return None
             sealed, content = opened
-            return Cached(content, sealed.label)
+            if version.beside is None:
+                return Cached(content, sealed.label)
+            # Told to all at once: whoever removes the entry looks afterwards when it was used last. So either its
+            # objects stay, or it is seen to be gone here.
+            self._tallies.use(key)
+            with suppress(StorageError):
+                self._tallies.flush()
+            known = self._content(version, content)
+            if self._newest(key) != version:
+                continue
+            if known is None:
+                self._damaged(version)
+                return None
+            return Cached(known, sealed.label, self._datasets.of(version))
         return None
+
+    def _content(self, version: Version, whole: memoryview) -> memoryview | None:
+        """The content of an entry with a dataset; ``None`` if its objects are not those that were put."""
+        objects, content = unpacked(whole)
+        return content if self._datasets.objects(self._datasets.of(version)) == objects else None
 
     def _newest(self, key: str) -> Version | None:
         for newest, _ in by_key(self._versions(layout.folder_of(key))):
@@ -314,15 +387,58 @@ class StorageCache:
         while version is not None:
             try:
                 with self.connection.open(self._path(version)) as file:
-                    file.seek(version.size)
+                    file.seek(version.sealed)
                     found = layout.read_seal(file.read(SEAL))
             except NotFound:
                 version = self._newest(listed.key)
                 continue
             if found is None or not found.fits(version):
                 return _unsealed(version, used)
-            return found.entry(max(version.created, used.get(version.key, 0.0)))
+            return found.entry(max(version.created, used.get(version.key, 0.0)), version.beside)
         return None
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def _checked(self, key: str, ttl: float | None, label: str, lease: Lease | None) -> float | None:
+        """How long what is put lives.
+
+        Raises:
+            ValueError: one of these is none.
+        """
+        check_key(key)
+        if len(label.encode("utf-8")) > MAX_LABEL:
+            raise ValueError(f"a label has at most {MAX_LABEL} bytes, not {len(label.encode('utf-8'))}")
+        if lease is not None and lease.key != key:
+            raise ValueError(f"the lease is for {lease.key!r}, not for {key!r}")
+        return cast("float | None", self.ttl) if ttl is None else _length(ttl)
+
+    def _allowed(self, key: str, lease: Lease | None) -> list[Version]:
+        """The versions that a put replaces.
+
+        Raises:
+            Conflict: its lease was lost.
+        """
+        if lease is not None:
+            self._check(lease)
+        return list(self._versions(layout.folder_of(key)))
+
+    def _next(
+        self, key: str, older: list[Version], lives: float | None, nonce: str = "", beside: int | None = None
+    ) -> Version:
+        now = self.clock.time()
+        return layout.next_version(key, older, now, FOREVER if lives is None else now + lives, nonce, beside)
+
+    def _put(self, version: Version, sealed: Seal, older: list[Version]) -> CacheEntry:
+        """What is left to do when a version is there."""
+        self._tallies.count("puts")
+        self._tallies.use(version.key)
+        self._remove_quietly(older)
+        if self._room is not None:
+            crowded_out = self._room.make(attrs.evolve(version, size=sealed.size + (version.beside or 0)), older)
+            self._tallies.count("evictions", len(crowded_out))
+            self._remove_quietly(crowded_out)
+        self._tallies.tick()
+        return sealed.entry(self._tallies.last_used(version.key), version.beside)
 
     # --- listing ----------------------------------------------------------------------------------------------------
 
@@ -348,11 +464,23 @@ class StorageCache:
 
     # --- removing ---------------------------------------------------------------------------------------------------
 
-    def _remove(self, versions: Iterable[Version]) -> None:
+    def _remove(self, versions: Iterable[Version], *, at_once: bool = False) -> None:
+        """Remove entries; their objects, too, unless somebody may read them (or even then, if ``at_once``)."""
         gone = list(versions)
+        with_datasets = [version for version in gone if version.beside is not None]
+        left = [(version, "" if at_once else self._datasets.leave(version)) for version in with_datasets]
         self._crew.do(self.connection.delete, map(self._path, gone))
         if self._room is not None:
             self._room.forget(gone)
+        if not left:
+            return
+        recent = self.clock.time() - IN_USE
+        used = {} if at_once else self._tallies.sums().used
+        for version, mark in left:
+            if at_once or max(version.created, used.get(version.key, 0.0)) <= recent:
+                self._datasets.remove(self._datasets.of(version))
+                if mark:
+                    self.connection.delete(mark)
 
     def _remove_quietly(self, versions: list[Version]) -> None:
         """Remove what nobody sees any more; what stays for once goes with the next purge."""
@@ -367,7 +495,7 @@ class StorageCache:
             self.connection.uri(self._path(version)),
         )
         with suppress(StorageError):
-            self._remove([version])
+            self._remove([version], at_once=True)
             self._tallies.flush()
 
     def _purge_leases(self) -> None:

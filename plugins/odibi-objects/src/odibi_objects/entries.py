@@ -1,6 +1,7 @@
 """Entries of the cache as objects: what their names say, and the seal at the end of each.
 
-An entry is one object, ``<shard>/<key>!/<version>.<created>.<expires>.<nonce>``. Each put makes a new object under a
+An entry is one object, ``<shard>/<key>!/<version>.<created>.<expires>.<nonce>``, with the bytes of its dataset after
+one more point if it has one (see :mod:`odibi_objects.datasets`). Each put makes a new object under a
 name of its own and then removes those it replaces, so that removing one never hits another that took its place (a
 storage cannot delete under a condition), and a listing alone tells what is there, how large, and until when. The
 exclamation mark sorts before every character that a key may have: a listing goes by key.
@@ -43,7 +44,9 @@ FOREVER = float("inf")
 
 _FIELDS = struct.Struct(f"<8sB128sddQ32sH{MAX_LABEL}s")
 _MAGIC = b"odibi-c1"
-_NAME = re.compile(r"([0-9a-f])/([a-z0-9_-]{1,128})!/([0-9a-f]{8})\.([0-9a-f]{16})\.([0-9a-f]{16})\.([0-9a-f]{16})")
+_NAME = re.compile(
+    r"([0-9a-f])/([a-z0-9_-]{1,128})!/([0-9a-f]{8})\.([0-9a-f]{16})\.([0-9a-f]{16})\.([0-9a-f]{16})(?:\.([0-9a-f]{16}))?"
+)
 _KEY = re.compile(r"[a-z0-9_-]{1,128}")
 
 
@@ -57,7 +60,8 @@ class Version:
         created: seconds since the epoch, UTC.
         expires: likewise; :data:`FOREVER` for never.
         nonce: makes the name unique.
-        size: of the content, in bytes.
+        size: of all that belongs to it, in bytes.
+        beside: of which are objects of its dataset; ``None`` if it has none.
     """
 
     key: str
@@ -66,12 +70,19 @@ class Version:
     expires: float
     nonce: str
     size: int = 0
+    beside: int | None = None
 
     @property
     def name(self) -> str:
         """The path below the folder of the entries."""
-        times = f"{_hex(self.created)}.{_hex(self.expires)}"
-        return f"{folder_of(self.key)}/{self.number:08x}.{times}.{self.nonce}"
+        times = f"{text_of(self.created)}.{text_of(self.expires)}"
+        beside = "" if self.beside is None else f".{self.beside:016x}"
+        return f"{folder_of(self.key)}/{self.number:08x}.{times}.{self.nonce}{beside}"
+
+    @property
+    def sealed(self) -> int:
+        """Where in the object the seal begins."""
+        return self.size - (self.beside or 0)
 
 
 @attrs.frozen
@@ -85,11 +96,11 @@ class Seal:
     checksum: bytes
     label: str
 
-    def entry(self, used: float) -> CacheEntry:
-        """As the contract has it."""
+    def entry(self, used: float, beside: int | None = None) -> CacheEntry:
+        """As the contract has it; ``beside`` are the bytes of its dataset."""
         expires = None if self.expires == FOREVER else self.expires
         checksum = f"sha256:{self.checksum.hex()}"
-        return CacheEntry(self.key, self.size, self.created, used, checksum, self.label, expires)
+        return CacheEntry(self.key, self.size + (beside or 0), self.created, used, checksum, self.label, expires)
 
     def fits(self, version: Version) -> bool:
         """Whether it is the seal of this object, and not of another under its name."""
@@ -117,10 +128,12 @@ def folder_of(key: str) -> str:
     return f"{shard_of(key)}/{key}!"
 
 
-def next_version(key: str, before: Iterable[Version], created: float, expires: float) -> Version:
-    """The version that replaces those that are there."""
+def next_version(
+    key: str, before: Iterable[Version], created: float, expires: float, nonce: str = "", beside: int | None = None
+) -> Version:
+    """The version that replaces those that are there; without a ``nonce``, it gets a new one."""
     number = max((version.number for version in before), default=0) + 1
-    return Version(key, number, created, expires, uuid4().hex[:16])
+    return Version(key, number, created, expires, nonce or uuid4().hex[:16], beside or 0, beside)
 
 
 def version_of(stat: Stat, root: str) -> Version | None:
@@ -128,8 +141,10 @@ def version_of(stat: Stat, root: str) -> Version | None:
     match = _NAME.fullmatch(stat.path.removeprefix(f"{root}/"))
     if match is None:
         return None
-    _, key, number, created, expires, nonce = match.groups()
-    return Version(key, int(number, 16), _time(created), _time(expires), nonce, max(0, stat.size - SEAL))
+    _, key, number, created, expires, nonce, more = match.groups()
+    beside = None if more is None else int(more, 16)
+    size = max(0, stat.size - SEAL) + (beside or 0)
+    return Version(key, int(number, 16), moment_of(created), moment_of(expires), nonce, size, beside)
 
 
 def by_key(versions: Iterable[Version]) -> Iterator[tuple[Version, list[Version]]]:
@@ -206,9 +221,11 @@ class Sealing(io.BufferedIOBase):
         return Seal(version.key, version.created, version.expires, self._size, digest, label)
 
 
-def _hex(moment: float) -> str:
+def text_of(moment: float) -> str:
+    """A moment, not before the epoch, as a part of a name; such sort as the moments do."""
     return struct.pack(">d", moment).hex()
 
 
-def _time(digits: str) -> float:
+def moment_of(digits: str) -> float:
+    """The moment that :func:`text_of` was given."""
     return float(struct.unpack(">d", bytes.fromhex(digits))[0])

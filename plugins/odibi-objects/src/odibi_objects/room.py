@@ -10,6 +10,8 @@ import heapq
 import threading
 from typing import TYPE_CHECKING
 
+from odibi_objects.datasets import IN_USE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -24,7 +26,7 @@ class Room:
     """The entries as this user knows them, the least recently used first.
 
     Args:
-        most: bytes of content that there may be.
+        most: bytes that there may be; datasets that somebody may read stay all the same.
         clock: tells the time.
         listed: gives all entries with the time when each was last used.
         last_used: when this user last used a key; 0 if it did not.
@@ -79,6 +81,7 @@ class Room:
         self._total -= self._there.pop(version.name, 0)
 
     def _over(self) -> Iterable[Version]:
+        read = []
         while self._total > self._most and self._heap:
             used, name, version = heapq.heappop(self._heap)
             if name not in self._there:
@@ -87,5 +90,10 @@ class Room:
             if now > used:
                 heapq.heappush(self._heap, (now, name, version))
                 continue
+            if version.beside is not None and self._clock.time() < now + IN_USE:
+                read.append((now, name, version))
+                continue
             self._drop(version)
             yield version
+        for each in read:
+            heapq.heappush(self._heap, each)
