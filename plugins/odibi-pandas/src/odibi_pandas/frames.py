@@ -6,12 +6,10 @@ function made may have any columns that pandas knows; they are converted when th
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import math
 from typing import TYPE_CHECKING, Any
 
 from odibi.contracts.engine import Column, FrameInfo
+from odibi.contracts.plain import plain
 from odibi.errors import DataError
 
 if TYPE_CHECKING:
@@ -111,31 +109,6 @@ def _texts(values: Any) -> list[Any]:
 
     number = pa.int32() if pa.types.is_date32(values.dtype.pyarrow_dtype) else pa.int64()
     return [f"{it} ({values.dtype.pyarrow_dtype})" for it in values.__arrow_array__().cast(number).to_pylist()]
-
-
-def plain(value: Any) -> Any:
-    """``value`` as JSON has it: dates in ISO 8601, decimals and durations as text, bytes in hex, no number as null."""
-    import pandas as pd
-
-    if value is None or value is pd.NA or value is pd.NaT:
-        return None
-    if isinstance(value, (bool, str, int)):
-        return value
-    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
-    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
-        return value.isoformat()
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value).hex()
-    if isinstance(value, (datetime.timedelta, decimal.Decimal)):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)) or hasattr(value, "tolist"):
-        return [plain(item) for item in value]
-    return str(value)
 
 
 def _columns(frame: pd.DataFrame) -> Iterator[tuple[str, Any]]:

@@ -7,10 +7,10 @@ import json
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from odibi.contracts.plain import plain
 from odibi.errors import DataError
 from odibi_pandas.formats.csv_write import refuse_bytes
 from odibi_pandas.formats.texts import compressed
-from odibi_pandas.frames import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

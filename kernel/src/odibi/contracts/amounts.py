@@ -1,0 +1,51 @@
+"""Sizes and durations as people write them in options: ``10GB``, ``512MiB``, ``90s``, ``7d``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_BYTES = {"": 1, "B": 1} | {
+    f"{letter}{kind}": base**power
+    for kind, base in (("B", 1000), ("IB", 1024))
+    for power, letter in enumerate("KMGTP", 1)
+}
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_QUANTITY = re.compile(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*")
+
+
+def size(given: int | str) -> int:
+    """Bytes, of a number or of text with a unit: powers of 1000 (``10GB``) or of 1024 (``512MiB``).
+
+    Raises:
+        ValueError: it is no size, or less than a byte.
+    """
+    found = _quantity(given, _BYTES, str.upper)
+    if found is None or found < 1:
+        raise ValueError(f"{given!r} is no size; give a number of bytes, or one with a unit, such as 10GB or 512MiB")
+    return int(found)
+
+
+def duration(given: float | str) -> float:
+    """Seconds, of a number or of text with a unit (``90s``, ``36h``, ``7d``).
+
+    Raises:
+        ValueError: it is no duration, or not above 0.
+    """
+    found = _quantity(given, _SECONDS, str.lower)
+    if found is None or not 0 < found < float("inf"):
+        raise ValueError(f"{given!r} is no duration; give a number of seconds, or one with a unit, such as 90s or 7d")
+    return found
+
+
+def _quantity(given: float | str, units: Mapping[str, float], folded: Callable[[str], str]) -> float | None:
+    if isinstance(given, bool):
+        return None
+    if isinstance(given, int | float):
+        return float(given)
+    match = _QUANTITY.fullmatch(given)
+    unit = units.get(folded(match.group(2))) if match else None
+    return float(match.group(1)) * unit if match and unit is not None else None

@@ -1,0 +1,189 @@
+"""A user's query: what it names, and the text that Spark is asked."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from odibi.errors import TransformError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_SPARK = "spark"
+_READERS = ("read_", "cloud_files", "parquet_scan", "csv_scan", "iceberg_scan", "delta_scan")
+"""How functions begin that read what lies elsewhere."""
+
+
+@attrs.frozen
+class Query:
+    """A query that was understood.
+
+    Attributes:
+        text: in Spark's SQL, without a semicolon at its end.
+        tables: the names of tables in it that are no common table expressions, as they are written.
+    """
+
+    text: str
+    tables: tuple[str, ...]
+
+
+def parsed(query: str, dialect: str) -> Query:
+    """Understand a query.
+
+    Args:
+        query: what a user wrote.
+        dialect: by sqlglot's name; what is not Spark's is translated.
+
+    Raises:
+        TransformError: it is not a single query, cannot be parsed or translated, or names a table by more than a name.
+    """
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError, TokenError
+
+    try:
+        statements = [each for each in sqlglot.parse(query, read=dialect) if each is not None]
+    except (SqlglotError, TokenError, RecursionError) as error:
+        raise _not_parsed(error) from None
+    statements = [each for each in statements if not isinstance(each, exp.Semicolon)]
+    if not statements:
+        raise TransformError("there is no statement", where="SQL", remedy="Write a SELECT.")
+    if len(statements) > 1:
+        raise TransformError(
+            f"there are {len(statements)} statements",
+            where="SQL",
+            remedy="Make each a step of its own; the result of one is 'df' in the next.",
+        )
+    (tree,) = statements
+    if not isinstance(tree, exp.Query | exp.Values):
+        raise TransformError(
+            f"{_verb(query)} is not a query",
+            where="SQL",
+            remedy="Write a SELECT; what it gives is the step's result. To store it, give the node a 'write'.",
+        )
+    tables = tuple(dict.fromkeys(_tables(tree, frozenset())))
+    return Query(_without_end(query, dialect) if dialect == _SPARK else _translated(tree, dialect), tables)
+
+
+def expression(text: str, engine: Any) -> str:
+    """A user's SQL expression, in Spark's SQL.
+
+    Args:
+        text: in the dialect of the engine's option ``sql_dialect``.
+        engine: whose.
+
+    Raises:
+        TransformError: it is no single expression, or cannot be translated.
+    """
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError, TokenError
+
+    dialect = getattr(engine, "sql_dialect", _SPARK)
+    if dialect == _SPARK:
+        return text
+    try:
+        (found,) = sqlglot.parse(f"SELECT (\n{text}\n)", read=dialect)
+    except (SqlglotError, TokenError, ValueError, RecursionError) as error:
+        raise _not_parsed(error) from None
+    assert isinstance(found, exp.Select)
+    return _translated(found.expressions[0].this, dialect)
+
+
+def known(name: str, frames: Iterable[str]) -> str:
+    """The frame that a query means by ``name``; SQL does not tell cases apart.
+
+    Raises:
+        TransformError: there is none.
+    """
+    names = list(frames)
+    folded = {each.casefold(): each for each in names}
+    found = folded.get(name.casefold())
+    if found is None:
+        close = difflib.get_close_matches(name.casefold(), folded, n=1)
+        hint = f"Did you mean {folded[close[0]]!r}? " if close else ""
+        raise TransformError(
+            f"there is no input called {name!r}",
+            where="SQL",
+            remedy=f"{hint}The inputs are: {', '.join(names) or 'none'}. Add it to the node's depends_on.",
+        )
+    return found
+
+
+def _tables(node: Any, hidden: frozenset[str]) -> Iterator[str]:
+    """The tables below a node that are not common table expressions."""
+    from sqlglot import exp
+
+    clause = node.args.get("with_") or node.args.get("with")
+    if clause is not None:
+        for each in clause.expressions:
+            name = each.alias.casefold()
+            yield from _tables(each.this, hidden | {name} if clause.args.get("recursive") else hidden)
+            hidden = hidden | {name}
+    if isinstance(node, exp.Table):
+        if isinstance(node.this, exp.Identifier):
+            if node.args.get("db") or node.args.get("catalog"):
+                raise _elsewhere(node.sql(dialect=_SPARK))
+            if node.name.casefold() not in hidden:
+                yield node.name
+        elif (called := node.name or node.this.sql(dialect=_SPARK)).casefold().startswith(_READERS):
+            raise _elsewhere(called)
+    for child in node.iter_expressions():
+        if child is not clause:
+            yield from _tables(child, hidden)
+
+
+def _elsewhere(name: str) -> TransformError:
+    return TransformError(
+        f"{name} is none of the node's inputs",
+        where="SQL",
+        remedy="A query sees its node's inputs alone: read the data with a node's 'read'.",
+    )
+
+
+def _without_end(query: str, dialect: str) -> str:
+    """The text of the one statement, without semicolons after it."""
+    import sqlglot
+
+    ends = [token for token in sqlglot.tokenize(query, read=dialect) if token.token_type.name == "SEMICOLON"]
+    for token in reversed(ends):
+        query = query[: token.start] + query[token.end + 1 :]
+    return query
+
+
+def _translated(tree: Any, dialect: str) -> str:
+    from sqlglot import ErrorLevel
+    from sqlglot.errors import SqlglotError
+
+    try:
+        return str(tree.sql(dialect=_SPARK, unsupported_level=ErrorLevel.RAISE))
+    except SqlglotError as error:
+        what = str(error).split("\n", 1)[0].rstrip(".")
+        raise TransformError(
+            f"Spark has nothing for a part of this {dialect} SQL: {what}",
+            where="SQL",
+            remedy="Write the step in another way, or run the node on engine pandas.",
+        ) from None
+
+
+def _not_parsed(error: Any) -> TransformError:
+    faults = getattr(error, "errors", None)
+    if faults:
+        first = faults[0]
+        near = f" near {first['highlight']!r}" if first.get("highlight") else ""
+        return TransformError(
+            f"the SQL cannot be understood: {str(first['description']).rstrip('.')}{near}",
+            where=f"SQL line {first['line']}",
+        )
+    text = str(error).split("\n", 1)[0]
+    return TransformError(f"the SQL cannot be understood: {text}", where="SQL")
+
+
+def _verb(query: str) -> str:
+    import sqlglot
+
+    tokens = sqlglot.tokenize(query, read=_SPARK)
+    return tokens[0].text.upper() if tokens else "this"
