@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from odibi.contracts.engine import Column, FrameInfo
 from odibi.contracts.plain import plain
 from odibi.errors import DataError
-from odibi_spark.cluster import is_remote
 from odibi_spark.failures import told
+from odibi_spark.kinds import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

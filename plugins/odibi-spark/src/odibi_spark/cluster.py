@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.contracts.observer import NOTICE
 from odibi.errors import OdibiError, PluginBroken
+from odibi_spark.kinds import is_remote
 from odibi_spark.progress import Watcher
 from odibi_spark.shelf import Shelf
 from odibi_spark.versions import filled
@@ -60,6 +61,7 @@ class Cluster:
 
     Args:
         master, remote, session, app_name, conf, packages, jars: as the engine's options.
+        limit: bytes of one frame that may come to this process.
         keep: leave a session that was started here running when this is closed.
 
     Attributes:
@@ -78,6 +80,7 @@ class Cluster:
         packages: Sequence[str],
         jars: Sequence[str],
         keep: bool,
+        limit: int,
     ) -> None:
         self._master = master
         self._remote = remote
@@ -87,6 +90,7 @@ class Cluster:
         self._packages = list(packages)
         self._jars = list(jars)
         self._keep = keep
+        self._limit = limit
         self._lock = threading.Lock()
         self._spark: Any = None
         self._own: _Started | None = None
@@ -179,8 +183,11 @@ class Cluster:
         return spark
 
     def _connected(self) -> Any:
-        from pyspark.sql import SparkSession
-
+        if _active() is None:
+            # Makes the functions that users import work on what is remote, all over this process.
+            from pyspark.sql import SparkSession
+        else:
+            from pyspark.sql.connect.session import SparkSession  # type: ignore[assignment]
         builder: Any = SparkSession.builder
         # Not one that this process may hold to another server.
         spark = builder.remote(self._remote).create()
@@ -207,7 +214,8 @@ class Cluster:
         return spark
 
     def _settings(self, master: str) -> dict[str, str]:
-        settings = {**_DEFAULTS, **(_ON_THIS_MACHINE if master.startswith("local") else {}), **self._conf}
+        here = _ON_THIS_MACHINE if master.startswith("local") else {}
+        settings = {**_DEFAULTS, "spark.driver.maxResultSize": str(self._limit), **here, **self._conf}
         packages, jars = self._asked()
         needed = [each for each in map(filled, packages) if not any(_holds(jar, each) for jar in jars)]
         for name, values in (("spark.jars.packages", needed), ("spark.jars", jars)):
@@ -219,11 +227,6 @@ class Cluster:
         if "log4j" not in settings.get(name, ""):
             settings[name] = f"{settings.get(name, '')} {quiet}".strip()
         return settings
-
-
-def is_remote(spark: Any) -> bool:
-    """Whether a session is one of Spark Connect."""
-    return type(spark).__module__.startswith("pyspark.sql.connect")
 
 
 def _quiet_pyspark() -> None:

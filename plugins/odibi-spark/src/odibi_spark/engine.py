@@ -89,6 +89,7 @@ class SparkEngine:
             packages=self.packages,
             jars=self.jars,
             keep=self.keep_session,
+            limit=size(self.driver_limit),
         )
 
     @property

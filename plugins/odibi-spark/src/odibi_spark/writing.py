@@ -25,6 +25,7 @@ from odibi.contracts.format import WriteMode, WriteReport
 from odibi.contracts.storage import ABSENT, ALWAYS, FolderStorage, check_path
 from odibi.errors import Conflict, DataError, InvalidPath, NotFound, StorageError
 from odibi_spark.failures import told
+from odibi_spark.kinds import functions_for, observation_for
 from odibi_spark.places import address
 
 if TYPE_CHECKING:
@@ -104,12 +105,8 @@ def save(
     Returns:
         How many rows: counted by Spark as it wrote them.
     """
-    from pyspark.sql import Observation
-
-    from odibi_spark.operations.frames import functions_for
-
     functions = functions_for(frame)
-    seen = Observation()
+    seen = observation_for(frame)
     with told(str(target)):
         observed = frame.observe(seen, functions.count(functions.lit(1)).alias("rows"))
         writer = observed.write.format(spark_name).mode("append").options(**options)
