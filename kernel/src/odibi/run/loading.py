@@ -67,7 +67,7 @@ class Keeping:
         produced = made if type(made) is Produced else Produced(made)
         if self._sound.of(self._at) and produced.value is not None and not self._is_written(produced):
             lease = flight.lease if flight is not None else None
-            produced.kept = self._values.put(self._key, produced.value, self._ttl, lease)
+            produced.kept, produced.value = self._values.put(self._key, produced.value, self._ttl, lease)
         return produced
 
     def _is_written(self, produced: Produced) -> bool:

@@ -254,7 +254,6 @@ class StorageCache:
             else:
                 keys.add(newest.key)
         self._remove(gone)
-        self._datasets.sweep()
         self._datasets.purge(with_datasets)
         self._purge_leases()
         self._tallies.add_up(keys)

@@ -136,18 +136,25 @@ class Datasets:
         """
         self._crew.do(self._storage.delete, [stat.path for stat in self._storage.list(dataset.path)])
 
-    def sweep(self) -> None:
-        """Remove the objects of entries that are gone, and that nobody reads any more; the oldest first."""
+    def sweep(self) -> set[str]:
+        """Remove the objects of entries that are gone, and that nobody reads any more; returns where others are."""
+        left = set()
         for path, since, dataset in list(self._marks()):
             if self._clock.time() < since + IN_USE:
-                return
-            self.remove(dataset)
-            self._storage.delete(path)
+                left.add(dataset.path)
+            else:
+                self.remove(dataset)
+                self._storage.delete(path)
+        return left
 
     def purge(self, entries: Iterable[Version]) -> None:
-        """Remove what never became an entry, and will not; ``entries`` are all that there are, replaced ones too."""
-        known = {self.of(version).path for version in entries if version.beside is not None}
-        known |= {dataset.path for _, _, dataset in self._marks()}
+        """As :meth:`sweep`, and remove what never became an entry, and will not.
+
+        Args:
+            entries: all that there are, replaced ones too; they were listed before this is called, as an entry that is
+                removed is marked first.
+        """
+        known = {self.of(version).path for version in entries if version.beside is not None} | self.sweep()
         gone = []
         for stat in self._storage.list(self._root):
             match = _PLACE.fullmatch("/".join(stat.path[len(self._root) + 1 :].split("/", 2)[:2]))
