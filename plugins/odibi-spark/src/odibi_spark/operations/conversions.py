@@ -176,13 +176,14 @@ class Conversion:
         digits = self._if(text.rlike("^-?[0-9]+$"), self._tried(column))
         # What is written in hexadecimal digits are the bits, of which the first is the sign.
         unsigned = self.f.conv(self.f.substring(text, 3, bits // 4), 16, 10).try_cast("decimal(20,0)")
-        wraps = self.f.when(unsigned >= 2 ** (bits - 1), unsigned - 2**bits if bits < 64 else unsigned - self._two_64())
+        wraps = self.f.when(unsigned >= self._whole(2 ** (bits - 1)), unsigned - self._whole(2**bits))
         signed = self.f.coalesce(wraps, unsigned).cast(self.wanted)
         is_hex = text.rlike(f"^0[xX][0-9a-fA-F]{{1,{bits // 4}}}$")
         return self.f.when(is_hex, signed).otherwise(digits)  # type: ignore[no-any-return]
 
-    def _two_64(self) -> Column:
-        return self.f.lit(str(2**64)).cast("decimal(20,0)")  # type: ignore[no-any-return]
+    def _whole(self, number: int) -> Column:
+        """A number that may be larger than what Spark takes from Python."""
+        return self.f.lit(str(number)).cast("decimal(20,0)")  # type: ignore[no-any-return]
 
     def _text_to_float(self, column: str) -> Column:
         text = self.f.col(column)
@@ -210,26 +211,30 @@ class Conversion:
 
     def _text_to_local(self, column: str) -> Column:
         text = self.f.col(column)
-        return self._if(text.rlike(f"^{_DAY}({_CLOCK})?$"), self._with_minutes(text).try_cast("timestamp_ntz"))
+        return self._if(text.rlike(f"^{_DAY}({_CLOCK})?$"), self._in_full(text).try_cast("timestamp_ntz"))
 
     def _text_to_moment(self, column: str) -> Column:
         text = self.f.col(column)
         local = self.f.regexp_extract(text, f"^({_DAY}({_CLOCK})?)", 1)
         offset = self.f.regexp_extract(text, f"{_CLOCK}{_OFFSET}$", 4)
-        hours, minutes = (
-            self.f.substring(offset, 2, 2).try_cast("int"),
-            self.f.right(offset, self.f.lit(2)).try_cast("int"),
+        hours = self.f.substring(offset, 2, 2).try_cast("int")
+        minutes = self.f.when(self.f.length(offset) > 3, self.f.right(offset, self.f.lit(2)).try_cast("int")).otherwise(
+            0
         )
-        seconds = hours * 3600 + self.f.when(self.f.length(offset) > 3, minutes).otherwise(0) * 60
+        seconds = hours * 3600 + minutes * 60
         back = self.f.when(offset.startswith("-"), seconds).otherwise(-seconds)
         moved = self.f.when(offset.isin("", "Z"), 0).otherwise(self.f.when((hours < 24) & (minutes < 60), back))
-        utc = self.f.concat(self._with_minutes(local), self.f.when(self.f.length(local) > 10, "Z").otherwise(" 00:00Z"))
-        made = self.f.timestamp_micros(self.f.unix_micros(utc.try_cast("timestamp")) + moved.cast("bigint") * 1_000_000)
+        utc = self.f.concat(self._in_full(local), self.f.lit("Z")).try_cast("timestamp")
+        made = self.f.timestamp_micros(self.f.unix_micros(utc) + moved.cast("bigint") * 1_000_000)
         return self._if(text.rlike(f"^{_DAY}({_CLOCK}{_OFFSET}?)?$"), made)
 
-    def _with_minutes(self, text: Column) -> Column:
-        """``2024-01-02 10`` as ``2024-01-02 10:00``."""
-        return self.f.when(self.f.length(text) == 13, self.f.concat(text, self.f.lit(":00"))).otherwise(text)  # type: ignore[no-any-return]
+    def _in_full(self, text: Column) -> Column:
+        """``2024-01-02`` and ``2024-01-02 10`` with the parts that are left out."""
+        rest = {10: " 00:00:00", 13: ":00:00", 16: ":00"}
+        found = self.f.lit("")
+        for size, missing in rest.items():
+            found = self.f.when(self.f.length(text) == size, missing).otherwise(found)
+        return self.f.concat(text, found)  # type: ignore[no-any-return]
 
     # --- times ------------------------------------------------------------------------------------------------------
 

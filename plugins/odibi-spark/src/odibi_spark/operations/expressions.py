@@ -66,17 +66,14 @@ def column_of(functions: Any, text: str, context: TransformContext, operation: s
     Raises:
         TransformError: the brackets do not match, or the expression cannot be translated.
     """
-    found: Column = functions.when(functions.lit(True), functions.expr(enclosed(spark_sql(text, context), operation)))
-    return found
+    from odibi_spark.query import expression
 
-
-def spark_sql(text: str, context: TransformContext) -> str:
-    """The expression in Spark's SQL, whichever the engine's users write."""
+    enclosed(text, operation)
     try:
-        from odibi_spark.query import expression
-    except ImportError:
-        return text
-    found: str = expression(text, context.engine)
+        translated = expression(text, context.engine)
+    except TransformError as error:
+        raise TransformError(error.what, where=operation, remedy=error.remedy) from error
+    found: Column = functions.when(functions.lit(True), functions.expr(enclosed(translated, operation)))
     return found
 
 
