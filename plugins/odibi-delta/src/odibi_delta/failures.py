@@ -33,6 +33,11 @@ _UNSUPPORTED = re.compile(
 )
 _NO_FEED = re.compile(r"does not have change data enabled|[Cc]hange data feed")
 _PROPERTY = re.compile(r"Error parsing property|is invalid, valid values are")
+_LOST = re.compile(
+    r"[Cc]oncurrent|changed since last commit|existing table version|transaction: \d+$|table already exists",
+    re.MULTILINE,
+)
+_APPEND_ONLY = re.compile(r"append.?only")
 _DAMAGED = re.compile(
     r"Json error|found gap|No table metadata|Arrow error|Parquet error|[Pp]arquet|EOF|checksum"
     r"|[Ii]nvalid (range|thrift)|range was invalid|log segment|LogSegment|deserializ|serde|unexpected end"
@@ -55,13 +60,17 @@ def mapped(where: str, options: Mapping[str, str] | None = None) -> Iterator[Non
     """
     try:
         yield
-    except (OdibiError, KeyboardInterrupt, SystemExit, GeneratorExit):
+    except OdibiError:
         raise
     except BaseException as error:
-        # A panic of Rust comes as a BaseException of its own.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not is_failure(error):
             raise
         raise failure(error, where, options) from None
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether it is something that went wrong: an exception, or a panic of Rust, which comes as none."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def failure(error: BaseException, where: str, options: Mapping[str, str] | None = None) -> OdibiError:
@@ -130,6 +139,14 @@ def _no_feed(text: str, where: str) -> OdibiError:
     )
 
 
+def _append_only(text: str, where: str) -> OdibiError:  # noqa: ARG001
+    return DataError(
+        "the table is append-only: none of its rows can be replaced",
+        where=where,
+        remedy="Use mode append, or have the table's property delta.appendOnly: false.",
+    )
+
+
 def _unsupported(text: str, where: str) -> OdibiError:
     found = re.search(r"[Ff]eature '?(\w+)|reader version (\d+)|writer version (\d+)", text)
     what = f" ({found[0].strip()})" if found else ""
@@ -157,14 +174,14 @@ def _damaged(text: str, where: str) -> OdibiError:
 
 
 _KINDS: Mapping[str, Callable[[str, str], OdibiError]] = {
-    "CommitFailedError": _conflict,
     "TableNotFoundError": _missing,
     "SchemaMismatchError": _schema,
     "FileNotFoundError": _no_file,
 }
 
 _WORDS: tuple[tuple[re.Pattern[str], Callable[[str, str], OdibiError]], ...] = (
-    (re.compile(r"table already exists"), _conflict),
+    (_LOST, _conflict),
+    (_APPEND_ONLY, _append_only),
     (_CHECKED, _checked),
     (_NO_FEED, _no_feed),
     (_PROPERTY, _property),

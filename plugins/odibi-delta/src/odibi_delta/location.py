@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 from weakref import WeakSet
 
@@ -27,6 +28,9 @@ _SCHEMES = frozenset({"file", "s3", "s3a", "az", "azure", "abfs", "abfss", "adl"
 _S3 = ("s3", "s3a")
 _CONDITIONAL = ("aws_conditional_put", "conditional_put")
 _UNSAFE = ("aws_s3_allow_unsafe_rename", "allow_unsafe_rename")
+
+_NO_ADDRESS = re.compile(r"[\[\]|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+"""What delta-rs cannot have in an address, or takes for something else."""
 
 _probed: WeakSet[Any] = WeakSet()
 _lock = threading.Lock()
@@ -127,6 +131,18 @@ def location(storage: Storage, path: str, where: str) -> Location:
             where=where,
             remedy="Use a connection to local files, S3, Azure or Google Cloud Storage.",
         )
+    parts = urlsplit(uri)
+    # The address of a file has the folder of the connection in it, which may be called anything.
+    if found := _NO_ADDRESS.search(unquote(parts.path) if scheme == "file" else path):
+        raise InvalidPath(
+            f"a Delta table cannot be in a folder with {found[0]!r} in its name",
+            where=where,
+            remedy="Use letters, digits, '_', '-', '.' and '='.",
+        )
+    if scheme in _S3:
+        # These addresses have their keys as they are; read as URLs, they would end at a '#' or a '?'.
+        bucket, _, key = uri.partition("://")[2].partition("/")
+        uri = f"{scheme}://{bucket}/{quote(key, safe='/=')}"
     options = {
         str(name): str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in storage.native_options("delta").items()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MOST_DIGITS = 38
+_DIGITS = 19
+"""Of a whole number, at most."""
 
 
 class _Refused(Exception):
@@ -301,6 +303,9 @@ def _narrowed(column: pa.ChunkedArray, kind: pa.DataType, name: str, where: str)
     if column.type.equals(kind):
         return column
     try:
+        if pa.types.is_integer(column.type) and pa.types.is_decimal(kind):
+            # Arrow wants room for the largest of all numbers first, though there may be none.
+            column = column.cast(pa.decimal128(_MOST_DIGITS, min(kind.scale, _MOST_DIGITS - _DIGITS)))
         found = column.cast(kind, safe=True)
         if pa.types.is_floating(column.type) and pa.types.is_float32(kind):
             # Arrow rounds here without a word.

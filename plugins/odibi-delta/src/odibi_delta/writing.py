@@ -16,7 +16,7 @@ from odibi.contracts.format import WriteMode, WriteReport
 from odibi.errors import Conflict, DataError, OdibiError, StorageError
 from odibi_delta.checks import check_columns, check_keys, check_partitioning, check_partitions
 from odibi_delta.durable import make_durable
-from odibi_delta.failures import failure, mapped
+from odibi_delta.failures import failure, is_failure, mapped
 from odibi_delta.location import Location, location_of
 from odibi_delta.log import foreign
 from odibi_delta.opening import opened, opened_if_there, schema_of
@@ -154,7 +154,9 @@ class _Write:
                 self._add(there, table)
         except OdibiError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             mine = self._committed(seen, error)
             if mine is None:
                 found = failure(error, self._where, self._place.options)
@@ -165,7 +167,7 @@ class _Write:
             mine = self._place.log.find(self._token, seen)
         return self._told(mine, table.num_rows)
 
-    def _committed(self, seen: int, error: Exception) -> Commit | None:
+    def _committed(self, seen: int, error: BaseException) -> Commit | None:
         """This write's commit, if it took place though an error came back: the answer to it was lost."""
         found = failure(error, self._where, self._place.options)
         if not isinstance(found, StorageError):
@@ -301,7 +303,9 @@ class _Write:
                 there.alter.set_table_properties(wanted, commit_properties=once)
             if self._options.description not in (None, known.description):
                 there.alter.set_table_description(self._options.description, commit_properties=once)
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             found = failure(error, self._where, self._place.options)
             if isinstance(found, Conflict):
                 raise _Lost from None
