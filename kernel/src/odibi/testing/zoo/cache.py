@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
 
-from odibi.contracts.cache import Cached, CacheEntry, CacheStats, Lease
+from odibi.contracts.cache import Cached, CacheEntry, CacheStats, Dataset, Lease
 from odibi.errors import Conflict, StorageError
 from odibi.testing.cache import CacheSuite, Clock
-from odibi.testing.reference.cache import Draft, Kept, MemoryCache, Shelf, checksum
+from odibi.testing.reference.cache import IN_USE, Draft, Kept, MemoryCache, Objects, Shelf, checksum
 from odibi.testing.zoo import Zoo
 
 if TYPE_CHECKING:
@@ -712,3 +712,310 @@ class DeletesTheLease(MemoryCache):
         last = self.shelf.leases.get(key)
         if last is not None:
             self.release(last)
+
+
+# --- datasets -------------------------------------------------------------------------------------------------------
+
+
+@zoo.defect
+class TrustsObjects(MemoryCache):
+    """The objects of a dataset are not looked at when the entry is got."""
+
+    def has_all(self, kept: Kept) -> bool:
+        return True
+
+
+@zoo.defect
+class ComparesSizesOfObjects(MemoryCache):
+    """An object of the right size is taken for the one that was put, whatever its etag."""
+
+    def has_all(self, kept: Kept) -> bool:
+        return kept.dataset is None or [each[:2] for each in self.objects_of(kept.dataset)] == [
+            each[:2] for each in kept.objects
+        ]
+
+
+@zoo.defect
+class CountsObjects(MemoryCache):
+    """As many objects as were put, with as many bytes, are taken for those that were put."""
+
+    def has_all(self, kept: Kept) -> bool:
+        if kept.dataset is None:
+            return True
+        there = self.objects_of(kept.dataset)
+        return (len(there), sum(each[1] for each in there)) == (
+            len(kept.objects),
+            sum(each[1] for each in kept.objects),
+        )
+
+
+@zoo.defect
+class IgnoresMoreObjects(MemoryCache):
+    """What has come to a dataset since is not seen."""
+
+    def has_all(self, kept: Kept) -> bool:
+        return kept.dataset is None or set(kept.objects) <= set(self.objects_of(kept.dataset))
+
+
+@zoo.defect
+class OverlooksTheHidden(MemoryCache):
+    """Objects that engines hide from their readers are not seen: neither when they change, nor when all has to go."""
+
+    def objects_of(self, dataset: Dataset) -> Objects:
+        def is_hidden(path: str) -> bool:
+            return any(part[0] in "._" for part in path[len(dataset.path) + 1 :].split("/"))
+
+        return tuple(each for each in super().objects_of(dataset) if not is_hidden(each[0]))
+
+
+@zoo.defect
+class LooksInOneFolder(MemoryCache):
+    """Objects in folders of a dataset stay when it goes."""
+
+    def remove_objects(self, dataset: Dataset) -> None:
+        for stat in list(dataset.storage.list(dataset.path)):
+            if "/" not in stat.path[len(dataset.path) + 1 :]:
+                dataset.storage.delete(stat.path)
+
+
+@zoo.defect
+class WeighsContentOnly(MemoryCache):
+    """The bytes of objects do not count, neither in an entry's size nor for the bound."""
+
+    def objects_of(self, dataset: Dataset) -> Objects:
+        return tuple((path, 0, f"{size} {etag}") for path, size, etag in super().objects_of(dataset))
+
+
+@zoo.defect
+class ForgetsTheDataset(MemoryCache):
+    """An entry comes back without its dataset."""
+
+    def get(self, key: str) -> Cached | None:
+        found = super().get(key)
+        return None if found is None else attrs.evolve(found, dataset=None)
+
+
+@zoo.defect
+class OnePlaceForAKey(MemoryCache):
+    """All who compute the same are given the same place."""
+
+    def dataset(self, key: str) -> Dataset:
+        dataset = Dataset(self.shelf.storage, f"datasets/{super().dataset(key).path.split('/')[1].rpartition('-')[0]}")
+        self.shelf.given[dataset.path] = self.clock()
+        return dataset
+
+
+@zoo.defect
+class PlacesInPlaces(MemoryCache):
+    """The place for one key lies in that for another, which shows as more objects, and goes with it."""
+
+    def dataset(self, key: str) -> Dataset:
+        found = super().dataset(key)
+        dataset = Dataset(found.storage, f"datasets/{'/'.join(key)}/{found.path.rpartition('-')[2]}")
+        if key == "a":
+            dataset = Dataset(found.storage, "datasets/a")
+        self.shelf.given[dataset.path] = self.shelf.given.pop(found.path)
+        return dataset
+
+
+@zoo.defect
+class AnEntryAtFirst(MemoryCache):
+    """The entry shows as soon as there is a place for it."""
+
+    def dataset(self, key: str) -> Dataset:
+        dataset = super().dataset(key)
+        if key not in self.shelf.kept:
+            super().put(key, lambda file: file)
+            self.shelf.counts["puts"] -= 1
+        return dataset
+
+
+@zoo.defect
+class KeepsDeletedObjects(MemoryCache):
+    """Deleting an entry leaves its objects to the next purge."""
+
+    def delete(self, key: str) -> None:
+        self.check(key)
+        with self.shelf.lock:
+            kept = self.shelf.kept.pop(key, None)
+            if kept is not None:
+                self.leave(kept)
+
+
+@zoo.defect
+class KeepsDamagedObjects(MemoryCache):
+    """The objects of a damaged entry stay for good."""
+
+    def is_whole(self, kept: Kept) -> bool:
+        dataset, kept.dataset = kept.dataset, None
+        try:
+            whole = super().is_whole(kept)
+        finally:
+            kept.dataset = dataset
+        if whole and not self.has_all(kept):
+            del self.shelf.kept[kept.entry.key]
+            self.count("corrupt")
+            logging.getLogger("odibi.cache").warning("the entry %s is damaged", kept.entry.key)
+            return False
+        return whole
+
+
+@zoo.defect
+class KeepsReplacedObjects(MemoryCache):
+    """The objects of an entry that was replaced stay for good."""
+
+    def leave(self, kept: Kept) -> None:
+        if kept.entry.key not in self.shelf.kept:
+            super().leave(kept)
+
+
+@zoo.defect
+class TakesReplacedObjects(MemoryCache):
+    """The objects of an entry that was replaced go at once, under whoever reads them."""
+
+    def leave(self, kept: Kept) -> None:
+        if kept.entry.key in self.shelf.kept and kept.dataset is not None:
+            self.remove_objects(kept.dataset)
+        else:
+            super().leave(kept)
+
+
+@zoo.defect
+class TakesExpiredObjects(MemoryCache):
+    """The objects of an entry whose time is up go at once, under whoever reads them."""
+
+    def leave(self, kept: Kept) -> None:
+        if self.is_over(kept.entry) and kept.dataset is not None:
+            self.remove_objects(kept.dataset)
+        else:
+            super().leave(kept)
+
+
+@zoo.defect
+class EvictsWhatIsRead(MemoryCache):
+    """Room is made of datasets that somebody got a moment ago."""
+
+    def is_read(self, kept: Kept) -> bool:
+        return False
+
+
+@zoo.defect
+class EvictsByAge(MemoryCache):
+    """Whether somebody may read a dataset is told by when it was put, and not by when it was used."""
+
+    def is_read(self, kept: Kept) -> bool:
+        return kept.dataset is not None and self.clock() < kept.entry.created + IN_USE
+
+
+@zoo.defect
+class EvictsNoDatasets(MemoryCache):
+    """A dataset is never removed to make room."""
+
+    def is_read(self, kept: Kept) -> bool:
+        return kept.dataset is not None
+
+
+@zoo.defect
+class StopsAtWhatIsRead(MemoryCache):
+    """A dataset that must stay ends the search for room, though others could go."""
+
+    def by_use(self) -> list[Kept]:
+        found = super().by_use()
+        last = next((at for at, kept in enumerate(found) if self.is_read(kept)), len(found))
+        return found[:last]
+
+
+@zoo.defect
+class KeepsTheAbandoned(MemoryCache):
+    """What a writer that died left of a dataset stays for good."""
+
+    def sweep(self) -> None:
+        given, self.shelf.given = self.shelf.given, {}
+        super().sweep()
+        self.shelf.given = given
+
+
+@zoo.defect
+class PurgesTheUnfinished(MemoryCache):
+    """A dataset that is just being written is taken for abandoned."""
+
+    def sweep(self) -> None:
+        super().sweep()
+        for path in list(self.shelf.given):
+            self.remove_objects(Dataset(self.shelf.storage, path))
+
+
+@zoo.defect
+class PutsTheAbandoned(MemoryCache):
+    """What is left of a dataset that was taken for abandoned can still become an entry."""
+
+    def put_dataset(self, key: str, dataset: Dataset, *args: Any, **more: Any) -> CacheEntry:
+        self.shelf.given.setdefault(dataset.path, self.clock())
+        return super().put_dataset(key, dataset, *args, **more)
+
+
+@zoo.defect
+class KeepsTheRefused(MemoryCache):
+    """Objects of a dataset that is refused stay for good."""
+
+    def put_dataset(self, key: str, dataset: Dataset, *args: Any, **more: Any) -> CacheEntry:
+        written = {stat.path: dataset.storage.read(stat.path) for stat in dataset.storage.list(dataset.path)}
+        try:
+            return super().put_dataset(key, dataset, *args, **more)
+        except BaseException:
+            for path, data in written.items():
+                dataset.storage.write(path, data)
+            raise
+
+
+@zoo.defect
+class ClearsTheKey(MemoryCache):
+    """Where a put is refused, all datasets of its key go, that of the entry among them."""
+
+    def put_dataset(self, key: str, dataset: Dataset, *args: Any, **more: Any) -> CacheEntry:
+        try:
+            return super().put_dataset(key, dataset, *args, **more)
+        except BaseException:
+            for stat in list(self.shelf.storage.list("datasets")):
+                if stat.path.startswith(f"datasets/{key}-"):
+                    self.shelf.storage.delete(stat.path)
+            raise
+
+
+@zoo.defect
+class DatasetsUnfenced(MemoryCache):
+    """The lease under which a dataset is put is not looked at."""
+
+    def put_dataset(self, key: str, *args: Any, lease: Lease | None = None, **more: Any) -> CacheEntry:
+        if lease is not None and lease.key != key:
+            return super().put_dataset(key, *args, lease=lease, **more)
+        return super().put_dataset(key, *args, **more)
+
+
+@zoo.defect
+class DatasetsLastForEver(MemoryCache):
+    """The time to live of a dataset is forgotten."""
+
+    def put_dataset(
+        self, key: str, dataset: Dataset, content: bytes, ttl: float | None = None, **more: Any
+    ) -> CacheEntry:
+        return super().put_dataset(key, dataset, content, **more)
+
+
+@zoo.defect
+class VerifyTrustsObjects(MemoryCache):
+    """``verify`` reads the content, and not what the engine wrote."""
+
+    def verify(self) -> Iterator[CacheEntry]:
+        for entry in self.entries():
+            kept = self.shelf.kept.get(entry.key)
+            if kept is not None and checksum(kept.data) != entry.checksum and not self.is_whole(kept):
+                yield entry
+
+
+@zoo.defect
+class DatasetsWithoutLabels(MemoryCache):
+    """A dataset is put without its label, so that nobody knows which engine wrote it."""
+
+    def put_dataset(self, *args: Any, label: str = "", **more: Any) -> CacheEntry:
+        return super().put_dataset(*args, **more)
