@@ -129,11 +129,19 @@ def evict(
     as_json: bool,
     log_level: str | None,  # noqa: ARG001
 ) -> None:
-    """Remove the entries that were used the longest time ago."""
+    """Remove the entries that were used the longest time ago.
+
+    What an engine keeps past this process may still be read for hours after it was used; it stays, unless everything is
+    to go.
+    """
     if everything == (max_size is not None):
         raise click.UsageError("say how much may stay with --max-size, or remove --all.")
     with _opened(project, env, as_json=as_json) as (found, output, _):
-        _print_removed(found.evict(max_size or 0), output, as_json)
+        removed = found.evict(max_size or 0)
+        for key in [entry.key for entry in found.entries()] if everything else ():
+            found.delete(key)  # what the cache does not remove to make room, as somebody may read it
+            removed += 1
+        _print_removed(removed, output, as_json)
 
 
 @cache.command()

@@ -11,6 +11,7 @@ import pytest
 
 from odibi.contracts.cache import DatasetCache
 from odibi.errors import Conflict, NotFound, StorageError
+from odibi.testing.cache_leases import ended, processes
 from odibi.testing.cache_store import CacheBase, Opened, Warnings, content, flip, in_threads, keys_of, writing
 from odibi.testing.component import needs
 
@@ -98,6 +99,40 @@ DAMAGES: Mapping[str, Callable[[Dataset, str], None]] = {
 }
 
 DAMAGED = ("part-0.parquet", ".part-0.parquet.crc", "day=1/.hidden/_more")
+
+
+_HAMMER = """
+import sys
+from random import Random
+from odibi.errors import NotFound
+random = Random(int(sys.argv[1]))
+keys = "abc"
+
+def put(key):
+    said = f"{key}{random.randrange(10)}".encode()
+    dataset = cache.dataset(key)
+    for number in range(3):
+        dataset.storage.write(f"{dataset.path}/part-{number}", said * (number + 1))
+    cache.put_dataset(key, dataset, said, random.choice([None, 0.001, 60]))
+
+def get(key):
+    found = cache.get(key)
+    if found is not None and found.dataset is not None:
+        said, place = bytes(found.data), found.dataset
+        assert said[:1] == key.encode(), "another key's content"
+        for number in range(3):
+            assert place.storage.read(f"{place.path}/part-{number}") == said * (number + 1), "other objects"
+
+acts = [put, put, get, get, get, get, lambda key: cache.put(key, lambda file: file.write(b"plain"))]
+acts.append(lambda key: cache.evict(random.choice([0, 10, 100])))
+acts.append(lambda key: cache.purge_expired())
+acts.append(lambda key: list(cache.verify()))
+print("ready", flush=True)
+input()
+for _ in range(100):
+    random.choice(acts)(random.choice(keys))
+cache.close()
+"""
 
 
 class CacheDatasetTests(CacheBase):
@@ -536,6 +571,20 @@ class CacheDatasetTests(CacheBase):
         stats = caches[0].stats()
         assert (stats.entries, stats.bytes) == (len(entries), sum(entry.size for entry in entries))
         assert stats.corrupt == 0
+
+    @needs("datasets", "shared")
+    def test_processes_and_their_datasets_get_in_nobodys_way(self, store: Opened) -> None:
+        """What one of them got is there to be read, whatever the others do."""
+        cache = _room(store)
+        with processes(3, store, _HAMMER) as started:
+            for process in started:
+                ended(process)
+        with Warnings() as warnings:
+            assert list(cache.verify()) == []
+        assert warnings.messages == []
+        stats = cache.stats()
+        assert stats.corrupt == 0
+        assert stats.bytes == sum(entry.size for entry in cache.entries())
 
 
 def _room(store: Opened) -> DatasetCache:

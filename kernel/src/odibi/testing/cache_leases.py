@@ -327,8 +327,8 @@ class CacheLeaseTests(CacheBase):
     def test_processes_compute_each_key_once(self, store: Opened) -> None:
         """And each reads what one of them put."""
         cache = store.open()
-        with _processes(3, store, _SINGLE_FLIGHT) as processes:
-            computed = [line for process in processes for line in _ended(process).split()]
+        with processes(3, store, _SINGLE_FLIGHT) as started:
+            computed = [line for process in started for line in ended(process).split()]
         assert sorted(computed) == sorted(f"k{number}" for number in range(25))
         assert len(keys_of(cache)) == 25
         stats = cache.stats()
@@ -339,9 +339,9 @@ class CacheLeaseTests(CacheBase):
     def test_processes_get_in_nobodys_way(self, store: Opened) -> None:
         """Whatever they do, for some seconds, what is read is one put's content with that put's label, whole."""
         cache = store.open()
-        with _processes(3, store, _HAMMER) as processes:
-            for process in processes:
-                _ended(process)
+        with processes(3, store, _HAMMER) as started:
+            for process in started:
+                ended(process)
         with Warnings() as warnings:
             assert list(cache.verify()) == []
         assert warnings.messages == []
@@ -359,7 +359,7 @@ class CacheLeaseTests(CacheBase):
         """
         cache = store.open()
         cache.put("there", writing(b"old"))
-        with _processes(1, store, _STOP_HALF_WAY, said="half") as (process,):
+        with processes(1, store, _STOP_HALF_WAY, said="half") as (process,):
             process.kill()
             process.wait(PATIENCE)
         assert keys_of(cache) == ["there"]
@@ -375,10 +375,10 @@ class CacheLeaseTests(CacheBase):
 
 
 @contextmanager
-def _processes(count: int, store: Opened, code: str, *, said: str = "ready") -> Iterator[list[subprocess.Popen[str]]]:
+def processes(count: int, store: Opened, code: str, *, said: str = "ready") -> Iterator[list[subprocess.Popen[str]]]:
     """Processes that run ``code`` with a cache of their own, all of which have said their word; then they go on."""
     source = f"{store.process_code()}\n{code}"
-    processes = [
+    started = [
         subprocess.Popen(  # noqa: S603 - what runs is this module's own text and the store's
             [sys.executable, "-c", source, str(index)],
             stdin=subprocess.PIPE,
@@ -389,22 +389,22 @@ def _processes(count: int, store: Opened, code: str, *, said: str = "ready") -> 
         for index in range(count)
     ]
     try:
-        for process in processes:
+        for process in started:
             assert process.stdout is not None
             assert process.stdout.readline().strip() == said
         if said == "ready":
-            for process in processes:
+            for process in started:
                 assert process.stdin is not None
                 process.stdin.write("\n")
                 process.stdin.flush()
-        yield processes
+        yield started
     finally:
-        for process in processes:
+        for process in started:
             process.kill()
             process.communicate()
 
 
-def _ended(process: subprocess.Popen[str]) -> str:
+def ended(process: subprocess.Popen[str]) -> str:
     """What a process says until it ends well."""
     printed, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, "a process failed; what it says stands above"
