@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -227,5 +228,5 @@ def test_a_table_is_what_its_writes_say(steps):
             read = lake.read()
             assert sorted(zip(read["k"].to_pylist(), read["v"].to_pylist(), strict=True)) == sorted(model)
             states.append((lake.version(), sorted(model)))
-        for before, after in zip(states, states[1:], strict=False):
+        for before, after in pairwise(states):
             assert before[1] == after[1] or before[0] != after[0]

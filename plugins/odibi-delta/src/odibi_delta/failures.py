@@ -25,7 +25,8 @@ _PASSING = re.compile(
     r"|retry_timeout|after \d+ retries|dns error|broken pipe|operation was canceled|error decoding response body",
 )
 _NO_BUCKET = re.compile(r"NoSuchBucket|bucket does not exist|ContainerNotFound")
-_NO_FILE = re.compile(r"not found|No such file|NoSuchKey|os error 2\b|does not exist")
+_SPOILED = re.compile(r"magic bytes|Could not open Parquet|Couldn't deserialize|[Cc]orrupt|range was invalid")
+_NO_FILE = re.compile(r"missing file|not found|No such file|NoSuchKey|os error 2\b|does not exist")
 _FULL = re.compile(r"No space left|os error 28\b|[Dd]isk quota|File too large")
 _CHECKED = re.compile(r"(\d+) rows? failed validation check|Invariant violation|violates")
 _UNSUPPORTED = re.compile(
@@ -186,6 +187,7 @@ _WORDS: tuple[tuple[re.Pattern[str], Callable[[str, str], OdibiError]], ...] = (
     (_NO_FEED, _no_feed),
     (_PROPERTY, _property),
     (_UNSUPPORTED, _unsupported),
+    (_SPOILED, _damaged),
     (_NO_FILE, _no_file),
     (_DAMAGED, _damaged),
 )

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import attrs
 
@@ -193,6 +194,8 @@ class Table:
     def vacuum(self, hours: int = LEAST_RETENTION, *, dry_run: bool = True, force: bool = False) -> Vacuumed:
         """Remove the files that have not been part of the table for some time. Versions that had them are lost.
 
+        Those that a killed writer left, which were never part of it, are among them.
+
         Args:
             hours: how long they have not.
             dry_run: tell which files these are, and remove none.
@@ -211,9 +214,15 @@ class Table:
         if not dry_run:
             self._place.check_writable()
         table = opened(self._place)
+        place = self._place
+        there = {stat.path[len(place.path) + 1 :] for stat in place.storage.list(place.path)}
         with self._mapped():
-            found = table.vacuum(retention_hours=hours, dry_run=dry_run, enforce_retention_duration=not force)
-        return Vacuumed(tuple(sorted(found)), dry_run)
+            found = table.vacuum(
+                retention_hours=hours, dry_run=dry_run, enforce_retention_duration=not force, full=True
+            )
+        # delta-rs also names those that were removed before.
+        paths = {path if path in there else unquote(path) for path in found} & there
+        return Vacuumed(tuple(sorted(paths)), dry_run)
 
     def restore(self, *, version: int | None = None, timestamp: str | None = None) -> int:
         """Make the table what it was, as a new version; nothing is lost by that.

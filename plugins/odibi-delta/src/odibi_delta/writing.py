@@ -348,6 +348,6 @@ def _look_after(place: Location, options: DeltaOptions) -> None:
             elif options.optimize:
                 table.optimize.z_order(list(options.optimize))
             if options.vacuum_hours is not None:
-                table.vacuum(retention_hours=options.vacuum_hours, dry_run=False)
+                table.vacuum(retention_hours=options.vacuum_hours, dry_run=False, full=True)
     except OdibiError as error:
         _log.warning("%s: the rows are written, but the table was not tidied up: %s", place.where, error.what)
