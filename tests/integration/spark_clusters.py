@@ -79,12 +79,14 @@ class Standalone:
 
     Attributes:
         url: of the master.
+        pid: of the master.
         conf: what an application has to set to get in.
         workers: those that were started, the killed ones among them.
         start: starts one more worker.
     """
 
     url: str
+    pid: int
     conf: dict[str, str] = attrs.field(repr=False)
     folder: Path
     workers: list[Worker]
@@ -157,10 +159,10 @@ def standalone(workers: int = 2, *, cores: int = 1, memory: str = "1g", secret: 
     """
     conf = {"spark.authenticate": "true", "spark.authenticate.secret": secret} if secret else {}
     with _folder() as folder, ExitStack() as running:
-        properties = _properties(folder / "cluster.conf", {**conf, "spark.ui.enabled": "false"})
+        properties = _properties(folder / "cluster.conf", {**conf, "spark.master.rest.enabled": "false"})
         options = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0", "--properties-file", properties)
         found = r"Starting Spark master at (spark://\S+)"
-        _, url = _start(running, folder, "master", ["org.apache.spark.deploy.master.Master", *options], found)
+        master, url = _start(running, folder, "master", ["org.apache.spark.deploy.master.Master", *options], found)
         started: list[Worker] = []
 
         def start() -> Worker:
@@ -174,7 +176,7 @@ def standalone(workers: int = 2, *, cores: int = 1, memory: str = "1g", secret: 
 
         for _ in range(workers):
             start()
-        yield Standalone(url, conf, folder, started, start)
+        yield Standalone(url, master.pid, conf, folder, started, start)
 
 
 def gone(*pids: int) -> bool:

@@ -151,12 +151,8 @@ def _fetch(name: str, wanted: list[str], folder: Path) -> None:
 
 def _pom(wanted: list[str]) -> str:
     """A project whose only point is what it depends on."""
-    left_out = "".join(
-        _element("exclusion", *each.split(":")) for each in (*_OF_SPARK, "software.amazon.awssdk:bundle")
-    )
-    dependencies = "".join(
-        _element("dependency", *each.split(":"), more=f"<exclusions>{left_out}</exclusions>") for each in wanted
-    )
+    left_out = "".join(_element("exclusion", each) for each in (*_OF_SPARK, "software.amazon.awssdk:bundle"))
+    dependencies = "".join(_element("dependency", each, f"<exclusions>{left_out}</exclusions>") for each in wanted)
     return (
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
         "<groupId>odibi.tests</groupId><artifactId>jars</artifactId><version>0</version><packaging>pom</packaging>"
@@ -164,8 +160,6 @@ def _pom(wanted: list[str]) -> str:
     )
 
 
-def _element(name: str, group: str, artifact: str, version: str = "", more: str = "") -> str:
-    number = f"<version>{escape(version)}</version>" if version else ""
-    return (
-        f"<{name}><groupId>{escape(group)}</groupId><artifactId>{escape(artifact)}</artifactId>{number}{more}</{name}>"
-    )
+def _element(name: str, coordinates: str, more: str = "") -> str:
+    parts = zip(("groupId", "artifactId", "version"), coordinates.split(":"), strict=False)
+    return f"<{name}>{''.join(f'<{tag}>{escape(text)}</{tag}>' for tag, text in parts)}{more}</{name}>"

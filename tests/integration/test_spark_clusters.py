@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import spark_jars
 from s3_servers import Proxy, moto_server
-from spark_clusters import ConnectServer, Standalone, Worker, connect_server, gone, standalone, until
+from spark_clusters import FAST, ConnectServer, Standalone, Worker, connect_server, gone, standalone, until
 from spark_jars import NoJarsError, jars
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -147,28 +147,7 @@ def test_an_option_has_each_jar_once() -> None:
     assert spark_jars.as_option([one, two], [two]) == "/a.jar,/b.jar"
 
 
-# --- Spark Connect --------------------------------------------------------------------------------------------------
-
-
-def test_views_of_one_session_are_not_seen_by_another(server: ConnectServer) -> None:
-    one, other = server.session(), server.session()
-    one.range(3).createOrReplaceTempView("numbers")
-    other.range(5).createOrReplaceTempView("others")
-    assert one.sql("select count(*) n from numbers").toArrow()["n"].to_pylist() == [3]
-    assert not other.catalog.tableExists("numbers")
-    assert not one.catalog.tableExists("others")
-    one.stop()
-    assert other.sql("select count(*) n from others").toArrow()["n"].to_pylist() == [5]
-    other.stop()
-
-
-def test_the_process_is_not_turned_to_connect(session: Any) -> None:
-    assert session.range(2).count() == 2
-    assert "SPARK_CONNECT_MODE_ENABLED" not in os.environ
-
-
-def test_a_server_listens_on_loopback_alone(server: ConnectServer) -> None:
-    assert listening({server.pid}) == {"127.0.0.1"}
+# --- started and ended: before the shared ones, so that not all run at once -----------------------------------------
 
 
 def test_a_server_leaves_nothing_behind() -> None:
@@ -199,6 +178,71 @@ def test_a_token_is_asked_for() -> None:
         for url in (plain, f"{plain}/;token=another"):
             with pytest.raises(Exception, match="(?i)authentication|unauthenticated"):
                 SparkSession.builder.remote(url).create().range(1).count()
+
+
+def test_a_cluster_leaves_nothing_behind() -> None:
+    with standalone(1) as small:
+        (worker,) = small.workers
+    assert gone(worker.pid)
+    assert not small.folder.exists()
+
+
+def test_a_classic_session_runs_on_a_cluster(tmp_path: Path) -> None:
+    program = """
+import sys
+from pyspark.sql import SparkSession
+builder = SparkSession.builder.master(sys.argv[1])
+for line in sys.stdin.read().splitlines():
+    builder = builder.config(*line.split(" ", 1))
+spark = builder.getOrCreate()
+print("rows", spark.range(7).mapInArrow(lambda batches: batches, "id long").count())
+spark.stop()
+"""
+    with standalone(1, secret="another") as small:
+        conf = {
+            **small.conf,
+            "spark.driver.memory": "512m",
+            "spark.driver.extraJavaOptions": f"{FAST} -Djava.io.tmpdir={tmp_path}",
+            "spark.local.dir": str(tmp_path),
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.executor.memory": "512m",
+            "spark.ui.enabled": "false",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", program, small.url],
+            input="".join(f"{name} {value}\n" for name, value in conf.items()),
+            env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+    assert "rows 7" in done.stdout, done.stderr[-2000:]
+
+
+# --- Spark Connect --------------------------------------------------------------------------------------------------
+
+
+def test_views_of_one_session_are_not_seen_by_another(server: ConnectServer) -> None:
+    one, other = server.session(), server.session()
+    one.range(3).createOrReplaceTempView("numbers")
+    other.range(5).createOrReplaceTempView("others")
+    assert one.sql("select count(*) n from numbers").toArrow()["n"].to_pylist() == [3]
+    assert not other.catalog.tableExists("numbers")
+    assert not one.catalog.tableExists("others")
+    one.stop()
+    assert other.sql("select count(*) n from others").toArrow()["n"].to_pylist() == [5]
+    other.stop()
+
+
+def test_the_process_is_not_turned_to_connect(session: Any) -> None:
+    assert session.range(2).count() == 2
+    assert "SPARK_CONNECT_MODE_ENABLED" not in os.environ
+
+
+def test_a_server_listens_on_loopback_alone(server: ConnectServer) -> None:
+    assert listening({server.pid}) == {"127.0.0.1"}
 
 
 # --- what the jars are for ------------------------------------------------------------------------------------------
@@ -304,7 +348,7 @@ def test_a_job_runs_on_both_workers(cluster: Standalone, driver: ConnectServer, 
 def test_a_cluster_listens_on_loopback_alone(cluster: Standalone, driver: ConnectServer) -> None:
     until(lambda: both_ready(cluster), "two executors")
     workers = {worker.pid for worker in cluster.workers}
-    assert listening({driver.pid, *workers, *cluster.executors()}) == {"127.0.0.1"}
+    assert listening({cluster.pid, driver.pid, *workers, *cluster.executors()}) == {"127.0.0.1"}
 
 
 def test_a_job_outlives_the_worker_that_is_killed_in_it(
@@ -332,42 +376,3 @@ def test_a_job_outlives_the_worker_that_is_killed_in_it(
     replacement: Worker = cluster.start()
     until(replacement.executors, "an executor on the worker that takes its place")
     spark.stop()
-
-
-def test_a_classic_session_runs_on_the_cluster(cluster: Standalone, driver: ConnectServer, tmp_path: Path) -> None:
-    program = """
-import sys
-from pyspark.sql import SparkSession
-builder = SparkSession.builder.master(sys.argv[1])
-for line in sys.stdin.read().splitlines():
-    builder = builder.config(*line.split(" ", 1))
-spark = builder.getOrCreate()
-print("rows", spark.range(7).mapInArrow(lambda batches: batches, "id long").count())
-spark.stop()
-"""
-    with standalone(1, secret="another") as small:
-        conf = {
-            **small.conf,
-            "spark.driver.memory": "512m",
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.executor.memory": "512m",
-            "spark.ui.enabled": "false",
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", program, small.url],
-            input="".join(f"{name} {value}\n" for name, value in conf.items()),
-            env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
-    assert "rows 7" in done.stdout, done.stderr[-2000:]
-
-
-def test_a_cluster_leaves_nothing_behind() -> None:
-    with standalone(1) as small:
-        (worker,) = small.workers
-    assert gone(worker.pid)
-    assert not small.folder.exists()
