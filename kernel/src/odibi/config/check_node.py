@@ -147,6 +147,9 @@ class NodeChecker:
         if write.keys and write.mode not in _KEYED:
             remedy = f"Use the mode {_KEYED[0].value} or {_KEYED[1].value}, or remove the keys."
             self.say(f"keys mean nothing to the mode {write.mode.value!r}", (*at, "keys"), remedy)
+        if write.mode in _KEYED and engine and write.format is not None:
+            remedy = "Use the mode overwrite or append, or a format that has a merge, such as delta."
+            self.checker.able("format", write.format, "merge", (*at, "mode"), remedy, engine=engine)
         connection = self.checker.project.connections.get(write.connection)
         if write.mode in _KEYED and write.path is not None and connection is not None:
             remedy = "Use the mode overwrite or append, or another connection."

@@ -70,6 +70,7 @@ CAPABILITIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "write": ("full", "Objects can be written."),
         "chunks": ("full", "Reads and writes in chunks, with memory bound by one of them."),
         "columns": ("full", "Reads the columns that are asked for, and no others."),
+        "merge": ("full", "Can be written to by key: append_once and upsert."),
         "version": ("none", "Knows which version of the data is there without reading any (TableFormat.version)."),
     },
     "transform": {},

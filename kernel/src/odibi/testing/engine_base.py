@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 import attrs
 import pytest
 
+from odibi.contracts.capability import capabilities_of
 from odibi.contracts.format import Source, Target, WriteMode
 from odibi.errors import Transient
 from odibi.testing.component import ComponentSuite, close
@@ -169,6 +170,9 @@ class EngineBase(ComponentSuite):
     """Whether it reads and writes through :class:`~odibi.contracts.Storage`; not if it takes addresses alone, as
     engines that run elsewhere do. Then :meth:`storage` gives one that it can reach."""
 
+    slow: ClassVar[bool] = False
+    """Whether the simplest thing takes a good part of a second: then some tests try fewer examples."""
+
     slow_query: ClassVar[str] = (
         "SELECT count(*) AS n FROM numbers a, numbers b, numbers c, numbers d WHERE a.id + b.id + c.id + d.id < 0"
     )
@@ -206,6 +210,21 @@ class EngineBase(ComponentSuite):
         assert_same(self.table(engine, found), self.table(engine, expected), types=types)
 
     # --- what the tests use -----------------------------------------------------------------------------------------
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the frames are recipes: what is wrong with the data shows when their rows are asked for."""
+        return capabilities_of("engine", self.component)["lazy"].is_there
+
+    @property
+    def merges(self) -> bool:
+        """Whether the format can be written to by key."""
+        return capabilities_of("format", self.format)["merge"].is_there
+
+    def only_if_it_merges(self, mode: str) -> None:
+        """Leave a test out where the mode writes by key, and the format declares that it does not."""
+        if mode in ("append_once", "upsert") and not self.merges:
+            pytest.skip(f"declared: format {self.format.__name__} has 'merge': none")
 
     @pytest.fixture
     def engine(self, subject: Engine) -> Engine:

@@ -48,6 +48,8 @@ def histories(new_bench: Callable[[], Bench]) -> type[RuleBasedStateMachine]:
             """Write some rows; those of a part are always the same."""
             if mode == "append":
                 ids, name = [10 * (1 + _PARTS.index(part)) + at for at in range(3)], "p"
+            if mode in ("append_once", "upsert") and not self.bench.suite.merges:
+                return
             before = self.bench.objects()
             there, parts = self.rows[path], self.parts[path]
             may_refuse = (mode == "append" and there is not None and not parts) or (

@@ -17,7 +17,7 @@ from odibi.testing.frames import Table, assert_same
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from odibi.contracts.engine import Engine, Frame
+    from odibi.contracts.engine import Engine
 
 _SESSIONS = 8
 
@@ -244,11 +244,12 @@ class SqlPromises(EngineBase):
         """From another thread; it ends with an error, and the sessions of others go on."""
         numbers = self.frame(engine, people(*range(1000)))
         session, other = engine.session("slow"), engine.session("other")
-        ended: list[Frame | BaseException] = []
+        ended: list[Any] = []
 
         def work() -> None:
             try:
-                ended.append(session.sql(self.slow_query, {"numbers": numbers}))
+                found = session.sql(self.slow_query, {"numbers": numbers})
+                ended.append(self.table(engine, found) if self.lazy else found)
             except BaseException as error:  # what it raises is looked at below
                 ended.append(error)
 

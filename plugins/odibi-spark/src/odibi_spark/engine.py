@@ -39,7 +39,6 @@ class SparkEngine:
         "lazy": "full",
         "datasets": "full",
         "chunks": "none: Spark itself cuts the data into parts",
-        "merge": "none: files have no merge that is safe beside others; the delta format has",
     }
     effects: ClassVar[tuple[str, ...]] = ("files", "network", "subprocess")
 
