@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,8 +30,17 @@ SETTINGS = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """pyspark leaves it to the garbage collector to close the sockets by which it fetches rows."""
     for item in items:
-        if "spark" in getattr(item, "fixturenames", ()):
+        if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def close_what_pyspark_left_open() -> Iterator[None]:
+    """Before pytest looks for what was not closed."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
@@ -54,9 +64,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     session.sparkContext.setLogLevel("OFF")
     yield session
     session.stop()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +130,6 @@ class StepContext:
 def as_frame(spark: Any) -> Callable[..., Any]:
     """A frame from columns, with Arrow types by name where they matter; Spark spreads it over two parts."""
     import pyarrow as pa
-
     from pyspark.sql.pandas.types import from_arrow_schema
 
     def make(columns: Any, **types: pa.DataType) -> Any:

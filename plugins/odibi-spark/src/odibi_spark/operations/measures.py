@@ -70,6 +70,8 @@ def measure(function: str, column: str, sql: str, type_: DataType, operation: st
     text = (_ANY.get(name) or _NUMBERS[name]).format(f"CAST({sql} AS INT)" if kind == "bool" and name == "sum" else sql)
     if name == "sum" and isinstance(type_, DecimalType):
         return f"CAST({text} AS DECIMAL(38, {type_.scale}))"
+    if name == "median" and isinstance(type_, DecimalType):
+        return f"CAST({text} AS DECIMAL({type_.precision}, {type_.scale}))"
     if name == "mean" and isinstance(type_, DecimalType):
         # Spark's own average of decimals is a decimal of four more digits.
         return f"CAST(sum({sql}) AS DOUBLE) / nullif(count({sql}), 0)"
