@@ -169,6 +169,8 @@ class StorageCache:
     ) -> CacheEntry:
         """Store what was written to ``dataset``, with ``content``, instead of what is there."""
         owner, token = self._datasets.parse(dataset)
+        if any(version.nonce == token for version in self._versions(layout.folder_of(owner))):
+            raise StorageError("this dataset was put before", where=dataset.path, remedy="Ask for another place.")
         path = ""
         try:
             lives = self._checked(key, ttl, label, lease)
