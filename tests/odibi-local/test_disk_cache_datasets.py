@@ -7,13 +7,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
-from odibi.contracts.cache import Dataset
+from odibi.contracts.cache import Cached, Dataset
 from odibi.errors import StorageError
 from odibi.testing.cache_store import Clock, Warnings, content, keys_of, writing
 from odibi_local.cache import DiskCache
@@ -198,6 +199,68 @@ print(at)
 def test_killed_at_every_line(swift: Path, act: str, lines: int) -> None:
     """Each entry is the old one or the new one, with all its objects; and whatever else is left goes one day."""
     assert int(run_python(KILL_EVERYWHERE, swift / "cache", act)) > lines
+
+
+def at_line(number: int, work: Callable[[], object], between: Callable[[], object]) -> bool:
+    """Do some work, and something else before the ``number``-th line of the package that it meets; false if no more."""
+    met: set[tuple[str, int]] = set()
+
+    def trace(frame: Any, event: str, arg: object) -> Any:
+        if f"{os.sep}odibi_local{os.sep}" not in frame.f_code.co_filename:
+            return None
+        place = (frame.f_code.co_filename, frame.f_lineno)
+        if event == "line" and len(met) < number and place not in met:
+            met.add(place)
+            if len(met) == number:
+                sys.settrace(None)
+                between()
+                sys.settrace(trace)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return len(met) == number
+
+
+REMOVING: dict[str, Callable[[DiskCache], object]] = {
+    "evict": lambda cache: cache.evict(0),
+    "replace": lambda cache: put(cache, "key", b"second"),
+    "replace by another": lambda cache: cache.put("key", writing(b"second")),
+    "delete": lambda cache: cache.delete("key"),
+}
+
+
+@pytest.mark.parametrize("act", REMOVING)
+@pytest.mark.parametrize("first", ["removing", "reading"])
+def test_who_reads_while_it_is_removed_has_it_or_sees_that_it_is_gone(swift: Path, act: str, first: str) -> None:
+    """At whichever line of the other; deleting alone takes it from who has it, and is no damage either."""
+    clock, number = Clock(), 0
+    reader, remover = (DiskCache.with_clock(clock, path=swift / "cache") for _ in range(2))
+    got: list[Cached | None] = []
+    works = (lambda: REMOVING[act](remover), lambda: got.append(reader.get("key")))
+    with Warnings() as warnings:
+        while True:
+            number += 1
+            put(remover, "key", b"first")
+            clock.advance(DAY)
+            got.clear()
+            reached = at_line(number, *(works if first == "removing" else works[::-1]))
+            if not reached:
+                break
+            (found,) = got
+            if found is not None and found.dataset is not None and act != "delete":
+                there = {stat.path.rpartition("/")[2] for stat in found.dataset.storage.list(found.dataset.path)}
+                assert there == {"part-0.parquet", ".part-0.parquet.crc", "_SUCCESS"}, number
+            reader.delete("key")
+    assert warnings.messages == []
+    assert reader.stats().corrupt == 0
+    assert number > 30
+    reader.close()
+    remover.close()
 
 
 class TestFolder:
