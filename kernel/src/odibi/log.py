@@ -16,6 +16,7 @@ from odibi.contracts.observer import NOTICE
 from odibi.events import (
     NodeEvent,
     NodeFinished,
+    NodeProgressed,
     NodeRetried,
     NodeStarted,
     NodeWarned,
@@ -157,6 +158,8 @@ def _describe(event: Event) -> tuple[int, str, dict[str, Any]]:
         case NodeRetried():
             fields = {"attempt": event.attempt, "delay": round(event.delay, 3), "error": str(event.error)}
             return logging.WARNING, "node failed, and is tried again", fields
+        case NodeProgressed():
+            return logging.DEBUG, "node got on", {"done": event.done, "total": event.total, "unit": event.unit}
         case NodeWarned():
             return logging.WARNING, event.message, {}
         case NodeFinished():

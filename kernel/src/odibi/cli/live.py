@@ -136,7 +136,7 @@ class LiveView:
             lines.add_row(
                 self._text(f"  {visible(each.node)}{again}", "bold"),
                 self._text(seconds((now - each.since) / 1e9), "cyan"),
-                self._text(visible(each.step), "dim"),
+                self._text(visible("; ".join(filter(None, (each.step, each.far)))), "dim"),
             )
         folded = [Text(f"  and {len(running) - room} more", "dim")] if len(running) > room else []
         counts = dict(progress.counts)

@@ -6,7 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from odibi.draw import place_of
-from odibi.events import NodeFinished, NodeStarted, RunStarted, StepFinished
+from odibi.events import NodeFinished, NodeProgressed, NodeStarted, RunStarted, StepFinished
 from odibi.model import Function, Operation, Sql
 
 if TYPE_CHECKING:
@@ -24,12 +24,14 @@ class Running(NamedTuple):
         since: nanoseconds on the monotonic clock.
         step: what it is doing.
         attempt: 1 for the first.
+        far: how far its engine says that it is.
     """
 
     node: str
     since: int
     step: str
     attempt: int
+    far: str = ""
 
 
 class Progress:
@@ -63,6 +65,9 @@ class Progress:
                 done = (event.step, event.position)
                 step = self._part(event.node, parts.index(done) + 1 if done in parts else 0)
                 self._running[event.node] = self._running[event.node]._replace(step=step)
+            elif isinstance(event, NodeProgressed) and event.node in self._running:
+                far = f"{event.done:,} of {event.total:,} {event.unit}"
+                self._running[event.node] = self._running[event.node]._replace(far=far)
             elif isinstance(event, NodeFinished):
                 state = event.outcome.state.value
                 running = self._running.pop(event.node, None)

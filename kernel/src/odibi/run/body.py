@@ -325,6 +325,14 @@ class NodeBody:
         finally:
             context.close()
 
+    def _withheld(self, part: str, error: Exception) -> OdibiError:
+        """What is said in place of words that may quote a sensitive node's values."""
+        what = f"it failed with {type(error).__name__}{_place(error)}; its words are withheld"
+        where = f"node '{self._node.name}', {part}"
+        failed = TransformError(what, where=where, remedy="The node is sensitive: look at the data where it lies.")
+        failed.retryable = isinstance(error, ConnectionError | TimeoutError) or getattr(error, "retryable", False)
+        return failed
+
     def _inputs(self, task: NodeTask) -> dict[str, Any]:
         values = task.queue.values
         inputs = {name: values[slot] for name, slot in zip(self._node.depends_on, self._slots, strict=True)}
@@ -387,10 +395,7 @@ class NodeBody:
         """What a failed step says of itself; its cause is chained by the caller."""
         where = f"node '{self._node.name}', step {position + 1} ({name})"
         if self._withholds(error):
-            what = f"it failed with {type(error).__name__}{_place(error)}; its words are withheld"
-            failed = TransformError(what, where=where, remedy="The node is sensitive: look at the data where it lies.")
-            failed.retryable = isinstance(error, ConnectionError | TimeoutError) or getattr(error, "retryable", False)
-            return failed
+            return self._withheld(f"step {position + 1} ({name})", error)
         if not isinstance(error, OdibiError):
             return TransformError(f"it failed{_place(error)}: {type(error).__name__}: {error}", where=where)
         at = f"{where}, {error.where}" if error.where else where
@@ -474,7 +479,13 @@ class NodeBody:
         task.check()
         begin = monotonic_ns()
         target = self._resources.target(self._node.write, self._engine, self._part)
-        report = engine.write(frame, target)
+        try:
+            report = engine.write(frame, target)
+        except OdibiError as error:
+            # Steps of a lazy engine fail here, in words that may quote rows.
+            if self._lazily is None or not self._withholds(error):
+                raise
+            raise self._withheld("write", error) from None
         self._tell(task, "write", 0, begin, engine, frame, {"target": str(target), "paths": report.paths})
         return report
 

@@ -365,6 +365,7 @@ class FilePromises(EngineBase):
     @pytest.mark.parametrize("fault", ["no keys", "no such column", "twice", "null"])
     def test_keys_that_do_not_tell_rows_apart_are_refused(self, bench: Bench, mode: str, fault: str) -> None:
         """With a DataError, before anything is written."""
+        self.only_if_it_merges(mode)
         bench.write(people(1), "out/people", mode, keys=("id",))
         there = bench.objects()
         keys = {"no keys": (), "no such column": ("nothing",)}.get(fault, ("id",))

@@ -42,7 +42,16 @@ from hypothesis import strategies as st
 
 from odibi.contracts.executor import Outcome, State
 from odibi.errors import NodeError, TransformError
-from odibi.events import Event, NodeEvent, NodeFinished, NodeRetried, NodeWarned, PluginFailed, StepFinished
+from odibi.events import (
+    Event,
+    NodeEvent,
+    NodeFinished,
+    NodeProgressed,
+    NodeRetried,
+    NodeWarned,
+    PluginFailed,
+    StepFinished,
+)
 from odibi.redact import Redactor
 from odibi.testing.component import PLANTED, TOGETHER, ComponentSuite
 from odibi.testing.observer_histories import EVERYTHING, Fate, Run, raised, runs, snapshot
@@ -52,7 +61,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-KINDS = ("RunStarted", "NodeStarted", "NodeRetried", "NodeWarned", "StepFinished", "NodeFinished", "PluginFailed")
+KINDS = (
+    "RunStarted",
+    "NodeStarted",
+    "NodeRetried",
+    "NodeWarned",
+    "NodeProgressed",
+    "StepFinished",
+    "NodeFinished",
+    "PluginFailed",
+)
 
 PAYLOADS: dict[str, str] = {
     "unicode": "größe-ключ-密钥-\U0001f4c8-e\u0301-\u202egnp.exe",
@@ -424,6 +442,7 @@ def _extra(text: str, node: str) -> list[Event]:
     at = ("r", 1, 1.0)
     return [
         NodeWarned(*at, node, text),
+        NodeProgressed(*at, node, 1, 2, text, text),
         StepFinished(*at, node, "sql", 0, 0.1, 3, {"sql": text, text: [text]}),
         NodeRetried(*at, node, 1, 0.5, error),
         NodeFinished(*at, node, Outcome(node, State.FAILED, error=error, worker=text, reason=text, warnings=(text,))),

@@ -19,6 +19,7 @@ from odibi.errors import NodeError, NodeTimeout, TransformError, Transient, Vali
 from odibi.events import (
     Event,
     NodeFinished,
+    NodeProgressed,
     NodeRetried,
     NodeStarted,
     NodeWarned,
@@ -142,6 +143,7 @@ class Run:
             if attempt < attempts:
                 error = raised(Transient("the server is busy", where="lake"), ConnectionResetError(104, "reset"))
                 told.append(NodeRetried(*clock.now(), node, attempt, 0.5, error))
+        told.append(NodeProgressed(*clock.now(), node, 3, 8, "tasks", "stage 1"))
         state = _STATES.get(fate, State.SUCCEEDED)
         if state is State.SUCCEEDED:
             told += self._steps(clock, node)

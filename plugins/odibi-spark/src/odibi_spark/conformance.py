@@ -32,6 +32,9 @@ class SparkEngineSuite(EngineSuite):
     ordered: ClassVar[bool] = False
     through_storage: ClassVar[bool] = False
     slow: ClassVar[bool] = True
+    slow_query: ClassVar[str] = (
+        "SELECT count(*) AS n FROM range(4000000000000) AS r JOIN numbers ON numbers.id = r.id % 9000000000"
+    )
 
     def make(self, place: Path) -> Any:  # noqa: ARG002 - it needs none
         """An engine; all of them share one session, that is started once."""

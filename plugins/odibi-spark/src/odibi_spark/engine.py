@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from odibi.contracts.engine import FrameInfo, Session
     from odibi.contracts.format import Source, Target, WriteReport
     from odibi.contracts.storage import Storage
-    from odibi_spark.cluster import Cluster
 
 # pyspark and pyarrow are imported where they are used: this module is also read to learn the engine's options.
+
+
+class _Settings(dict[str, str]):
+    """Settings that do not show: there may be keys among them."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} settings>"
 
 
 def _amount(_: Any, __: Any, value: str) -> None:
@@ -53,7 +59,9 @@ class SparkEngine:
     )
     app_name: str = option("odibi", help="What Spark calls the application.")
     conf: Mapping[str, str] = option(
-        factory=dict, help="Settings for a session that is started here, such as spark.executor.memory.", secret=True
+        factory=dict,
+        help="Settings for a session that is started here, such as spark.executor.memory.",
+        converter=_Settings,
     )
     packages: tuple[str, ...] = option(
         (), help="Maven coordinates of more jars; those that formats and connections need are added."
@@ -73,10 +81,10 @@ class SparkEngine:
     keep_session: bool = option(
         True, help="Leave a session that was started here running for later runs, until this process ends."
     )
-    cluster: Cluster = attrs.field(init=False, repr=False)
+    cluster: Any = attrs.field(init=False, repr=False)
 
     @cluster.default
-    def _make_cluster(self) -> Cluster:
+    def _make_cluster(self) -> Any:
         from odibi_spark.cluster import Cluster
 
         return Cluster(
