@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import attrs
 import hypothesis.strategies as st
@@ -15,18 +15,26 @@ from odibi.testing.cache_store import Stopped, Warnings, flip, writing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from odibi.contracts.cache import Lease
+    from odibi.contracts.cache import Dataset, DatasetCache, Lease
     from odibi.testing.cache_store import Opened
 
 
 @attrs.define
 class _Known:
-    """What the model knows of an entry."""
+    """What the model knows of an entry.
+
+    Attributes:
+        objects: of its dataset, by their names; ``None`` if it has none.
+        place: where they are.
+    """
 
     data: bytes
     label: str
     expires: float | None
     turn: int
+    size: int
+    objects: dict[str, bytes] | None = None
+    place: Dataset | None = None
 
 
 _NAMES = ("a", "a_b", "a-b")
@@ -35,6 +43,14 @@ _USERS = st.integers(0, 1)
 _DATA = st.binary(max_size=40)
 _LABELS = st.sampled_from(["", "json", "é"])
 _TIMES = st.sampled_from([None, None, 1, 10, 100])
+_OBJECTS = st.dictionaries(st.sampled_from(["part-0", ".part-0.crc", "in/part-1", "_SUCCESS"]), _DATA, max_size=3)
+_WEEK = 7 * 86400.0
+
+
+def _objects(place: Dataset) -> dict[str, bytes]:
+    """What is there of a dataset."""
+    paths = [stat.path for stat in place.storage.list(place.path)]
+    return {path.removeprefix(f"{place.path}/"): place.storage.read(path) for path in paths}
 
 
 def histories(open_place: Callable[[], Opened]) -> type[RuleBasedStateMachine]:
@@ -48,7 +64,8 @@ def histories(open_place: Callable[[], Opened]) -> type[RuleBasedStateMachine]:
         """Calls of two users of one place.
 
         There are few keys, and rules that pick one that is there, so that what is put is also read, replaced and
-        evicted. What has expired may be removed at any time; so the model purges before it counts.
+        evicted. What has expired may be removed at any time; so the model purges before it counts. Some entries have
+        datasets, if the cache has room for them; hardly an hour passes, so these are not evicted.
         """
 
         @initialize()
@@ -57,6 +74,7 @@ def histories(open_place: Callable[[], Opened]) -> type[RuleBasedStateMachine]:
             self.store = open_place()
             self.caches = [self.store.open(), self.store.open()]
             self.model: dict[str, _Known] = {}
+            self.places: list[Dataset] = []
             self.leases: dict[str, list[Lease]] = {}
             self.held: dict[str, Lease] = {}
             self.turn = 0
@@ -72,8 +90,23 @@ def histories(open_place: Callable[[], Opened]) -> type[RuleBasedStateMachine]:
                 stats = self.store.open().stats()
                 assert (stats.hits, stats.misses) == (self.hits, self.misses)
                 assert (stats.puts, stats.corrupt, stats.evictions) == (self.puts, self.corrupt, self.evictions)
+                self.see_what_is_left()
             finally:
                 self.store.close()
+
+        def see_what_is_left(self) -> None:
+            """Of datasets, once nobody can read or write them any more: those of entries, whole."""
+            if not self.places or not self.store.has_clock:
+                return
+            cache = self.store.open()
+            for _ in range(2):
+                self.store.clock.advance(_WEEK)
+                cache.purge_expired()
+            left = {
+                known.place.path: known.objects for known in self.model.values() if known.place and not known.expires
+            }
+            for place in self.places:
+                assert _objects(place) == left.get(place.path, {})
 
         # --- the model ----------------------------------------------------------------------------------------------
 
@@ -106,21 +139,46 @@ def histories(open_place: Callable[[], Opened]) -> type[RuleBasedStateMachine]:
             known = self.model[key]
             assert found is not None
             assert (bytes(found.data), found.label) == (known.data, known.label)
+            assert (found.dataset is None) == (known.objects is None)
+            assert found.dataset is None or _objects(found.dataset) == known.objects
             known.turn = turn
             self.hits += 1
 
         def store_in(
-            self, user: int, key: str, data: bytes, label: str, ttl: float | None, lease: Lease | None = None
+            self,
+            user: int,
+            key: str,
+            data: bytes,
+            label: str,
+            ttl: float | None,
+            lease: Lease | None = None,
+            objects: dict[str, bytes] | None = None,
         ) -> None:
             """Put it, and note what was put."""
             turn, ttl = self.used(), ttl if self.store.has_clock else None
-            entry = self.caches[user].put(key, writing(data), ttl, label=label, lease=lease)
-            assert (entry.key, entry.size, entry.label) == (key, len(data), label)
+            place = None
+            if objects is None:
+                entry = self.caches[user].put(key, writing(data), ttl, label=label, lease=lease)
+                assert entry.size == len(data)
+            else:
+                cache = cast("DatasetCache", self.caches[user])
+                place = self.begin_dataset(user, key, objects)
+                entry = cache.put_dataset(key, place, data, ttl, label=label, lease=lease)
+                assert entry.size >= len(data) + sum(map(len, objects.values()))
+            assert (entry.key, entry.label) == (key, label)
             assert (entry.expires is None) == (ttl is None)
             if entry.expires is not None and ttl is not None:
                 assert abs(entry.expires - self.store.now() - ttl) < 1e-3
-            self.model[key] = _Known(data, label, entry.expires, turn)
+            self.model[key] = _Known(data, label, entry.expires, turn, entry.size, objects, place)
             self.puts += 1
+
+        def begin_dataset(self, user: int, key: str, objects: dict[str, bytes]) -> Dataset:
+            """Write what is to become an entry, or not."""
+            place = cast("DatasetCache", self.caches[user]).dataset(key)
+            for name, data in objects.items():
+                place.storage.write(f"{place.path}/{name}", data)
+            self.places.append(place)
+            return place
 
         def take(self, user: int, key: str, seconds: float) -> None:
             """Ask for the lease, and see whether that is right."""
@@ -141,6 +199,36 @@ def histories(open_place: Callable[[], Opened]) -> type[RuleBasedStateMachine]:
         def put(self, user: int, key: str, data: bytes, label: str, ttl: int | None) -> None:
             """Put something."""
             self.store_in(user, key, data, label, ttl)
+
+        @precondition(lambda self: self.store.has_datasets)
+        @rule(user=_USERS, key=_KEYS, data=_DATA, label=_LABELS, ttl=_TIMES, objects=_OBJECTS)
+        def put_dataset(
+            self, user: int, key: str, data: bytes, label: str, ttl: int | None, objects: dict[str, bytes]
+        ) -> None:
+            """Put something with a dataset."""
+            self.store_in(user, key, data, label, ttl, objects=objects)
+
+        @precondition(lambda self: self.store.has_datasets)
+        @rule(user=_USERS, key=_KEYS, objects=_OBJECTS)
+        def abandon(self, user: int, key: str, objects: dict[str, bytes]) -> None:
+            """Begin to."""
+            self.begin_dataset(user, key, objects)
+
+        @precondition(lambda self: any(known.place and self.alive(key) for key, known in self.model.items()))
+        @rule(user=_USERS, at=st.integers(0, 2), name=st.sampled_from(["part-0", "more"]))
+        def damage_a_dataset(self, user: int, at: int, name: str) -> None:
+            """Change an object, or add one, and have it noticed."""
+            some = sorted(key for key, known in self.model.items() if known.place and self.alive(key))
+            key = some[at % len(some)]
+            place = self.model.pop(key).place
+            assert place is not None
+            place.storage.write(f"{place.path}/{name}", b"what was not put")
+            with Warnings() as warnings:
+                assert self.caches[user].get(key) is None
+            assert len(warnings.messages) == 1
+            assert _objects(place) == {}
+            self.corrupt += 1
+            self.misses += 1
 
         @precondition(lambda self: self.model)
         @rule(user=_USERS, at=st.integers(0, 2), data=_DATA, label=_LABELS, ttl=_TIMES, fails=st.booleans())
@@ -197,10 +285,13 @@ def histories(open_place: Callable[[], Opened]) -> type[RuleBasedStateMachine]:
             """Leave as much as the latest few take, or hardly more or less."""
             self.purge(user)
             latest = sorted(self.model.values(), key=lambda known: -known.turn)
-            left = max(0, sum(len(known.data) for known in latest[:kept]) + more)
+            left = max(0, sum(known.size for known in latest[:kept]) + more)
             gone = 0
-            while sum(len(known.data) for known in self.model.values()) > left:
-                del self.model[min(self.model, key=lambda key: self.model[key].turn)]
+            while sum(known.size for known in self.model.values()) > left:
+                some = [key for key, known in self.model.items() if known.objects is None]
+                if not some:
+                    break
+                del self.model[min(some, key=lambda key: self.model[key].turn)]
                 gone += 1
             assert self.caches[user].evict(left) == gone
             self.evictions += gone
@@ -283,6 +374,11 @@ def histories(open_place: Callable[[], Opened]) -> type[RuleBasedStateMachine]:
             else:
                 with pytest.raises(Conflict):
                     self.caches[user].put(lease.key, writing(data), lease=lease)
+                if self.store.has_datasets:
+                    place = self.begin_dataset(user, lease.key, {"part-0": data})
+                    with pytest.raises(Conflict):
+                        cast("DatasetCache", self.caches[user]).put_dataset(lease.key, place, data, lease=lease)
+                    assert _objects(place) == {}
 
         def leased(self, at: int, back: int) -> Lease:
             """One of the leases there were."""

@@ -53,6 +53,11 @@ class Opened:
         """Whether there is a clock to turn."""
         return self._clock is not None
 
+    @property
+    def has_datasets(self) -> bool:
+        """Whether the caches have room for datasets."""
+        return self._suite.capability("datasets").is_there
+
     def now(self) -> float:
         """What the caches take for the time, in seconds since the epoch."""
         return time.time() if self._clock is None else self._clock()

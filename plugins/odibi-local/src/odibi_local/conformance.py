@@ -64,8 +64,11 @@ class DiskCacheSuite(CacheSuite):
         object.__setattr__(cache, "_clock", clock)
 
     def corrupt(self, place: Path, key: str, damage: Callable[[bytes], bytes]) -> None:
-        """There is one file with the content; decay leaves no trace in its times."""
-        (file,) = place.glob(f"v1/??/{key}.*")
+        """There is one file with the content; decay leaves no trace in its times.
+
+        An older one may be there of a dataset that was replaced.
+        """
+        file = max(place.glob(f"v1/??/{key}.*"), key=lambda path: path.stat().st_mtime_ns)
         used = file.stat().st_mtime_ns
         file.write_bytes(damage(file.read_bytes()))
         os.utime(file, ns=(used, used))
