@@ -637,6 +637,8 @@ class TestUnion:
         assert run(Union(inputs="b"), {"x": [1]}, {"b": {"x": [0.5]}}) == {"x": [0.5, 1.0]}
         message = fails(Union(inputs="b"), {"x": [1]}, {"b": {"x": ["1"]}})
         assert "the column 'x' holds int64, but string in 'b'" in message
+        many = {"x": [2**62, None]}, {"x": [Decimal("0.25")]}
+        assert run(Union(inputs="b"), many[0], {"b": many[1]})["x"][-2:] == [Decimal(2**62), None]
         wide = {"x": pa.array([Decimal(1)], pa.decimal128(38, 2))}, {"x": pa.array([Decimal(1)], pa.decimal128(38, 9))}
         message = fails(Union(inputs="b"), pa.table(wide[0]), {"b": pa.table(wide[1])})
         assert "no type holds all of 'x', which are 'decimal128(38, 2)', 'decimal128(38, 9)'" in message

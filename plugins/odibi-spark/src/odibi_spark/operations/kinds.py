@@ -87,6 +87,8 @@ _KINDS = {
     "void": "null",
 }
 
+_DIGITS = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 19}
+
 _COMMON = ("int", "float", "str", "bool", "date", "datetime", "datetime(Europe/Paris)", "decimal(10, 2)", "int32")
 _DECIMAL = re.compile(r"(?:decimal|decimal128|numeric)\(\s*(\d+)\s*(?:,\s*(-?\d+)\s*)?\)")
 _ZONED = re.compile(r"(?:datetime|timestamp)\(\s*([^)]+?)\s*\)|timestamp\[(s|ms|us|ns),\s*tz=([^\]]+)\]")
@@ -185,33 +187,35 @@ def common_type(types: Sequence[DataType]) -> DataType | None:
     known = [type_ for type_ in distinct if kind_of(type_) != "null"] or distinct[:1]
     if len(known) == 1:
         return known[0]
-    arrows = [_arrow(type_) for type_ in known]
-    if None in arrows:
-        return None
+    words = [type_.simpleString() for type_ in known]
+    if any(word.startswith("decimal") for word in words) and not {"float", "double"} & set(words):
+        return _wide_decimal(known)
+    # Where there are floats, decimals become such.
+    arrows = [_NAMES.get(word, "") for word in words if not word.startswith("decimal")]
     try:
-        schemas = [pa.schema([("v", arrow)]) for arrow in arrows]
+        schemas = [pa.schema([("v", pa.type_for_alias(arrow))]) for arrow in arrows]
         found = pa.unify_schemas(schemas, promote_options="permissive").field("v").type
-    except (pa.ArrowTypeError, pa.ArrowInvalid):
+    except (pa.ArrowTypeError, pa.ArrowInvalid, ValueError):
         return None
     return _spark(found)
 
 
-def _arrow(type_: DataType) -> pa.DataType | None:
-    import pyarrow as pa
+def _wide_decimal(types: Sequence[DataType]) -> DataType | None:
+    """The decimal that has room for all digits of decimals and integers, on both sides of the point."""
     from pyspark.sql.types import DecimalType
 
-    if isinstance(type_, DecimalType):
-        return pa.decimal128(type_.precision, type_.scale)
-    words = ("tinyint", "smallint", "int", "bigint", "float", "double")
-    return pa.type_for_alias(_NAMES[type_.simpleString()]) if type_.simpleString() in words else None
+    whole, scale = 0, 0
+    for type_ in types:
+        if isinstance(type_, DecimalType):
+            whole, scale = max(whole, type_.precision - type_.scale), max(scale, type_.scale)
+        else:
+            whole = max(whole, _DIGITS[type_.simpleString()])
+    return DecimalType(whole + scale, scale) if whole + scale <= 38 else None
 
 
 def _spark(type_: pa.DataType) -> DataType | None:
-    import pyarrow as pa
     from pyspark.sql import types
 
-    if pa.types.is_decimal(type_):
-        return types.DecimalType(type_.precision, type_.scale) if type_.precision <= 38 else None
     made: dict[str, DataType] = {
         "int8": types.ByteType(),
         "int16": types.ShortType(),
