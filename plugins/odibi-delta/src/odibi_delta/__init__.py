@@ -20,3 +20,9 @@ def odibi_formats() -> dict[str, str]:
 def odibi_commands() -> dict[str, str]:
     """``odibi delta``."""
     return {"delta": "odibi_delta.cli:command"}
+
+
+@hookimpl
+def odibi_suites() -> dict[str, str]:
+    """The format's conformance suite."""
+    return {"format.pandas.delta": "odibi_delta.conformance:PandasDeltaSuite"}
