@@ -171,6 +171,24 @@ def test_columns_that_came_later_are_null_in_older_rows(lake):
     assert lake.rows() == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
 
 
+def test_a_table_that_pyarrow_cannot_read_is_read_by_delta_rs_alone(lake, monkeypatch):
+    frame = pa.table(
+        {
+            "at": pa.array([0, 1, None], pa.timestamp("us")),  # a feature of the protocol
+            "b.c": ["x", None, "é"],
+            "d": [[{"e": "f", "g": b"h"}], [], None],
+            "m": pa.array([[("k", "v")], None, []], pa.map_(pa.string(), pa.string())),
+        }
+    )
+    lake.write(frame)
+    plain = lake.read()
+    monkeypatch.setattr("odibi_delta.reading._PLAIN_FEATURES", frozenset())
+    scanned = lake.read()
+    assert [str(kind) for kind in scanned.schema.types] == [str(kind) for kind in plain.schema.types]
+    assert scanned.to_pydict() == plain.to_pydict() == frame.to_pydict()
+    assert lake.read(columns=("b.c",)).to_pydict() == {"b.c": ["x", None, "é"]}
+
+
 # --- what changed ---------------------------------------------------------------------------------------------------
 
 
