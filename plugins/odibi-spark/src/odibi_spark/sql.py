@@ -38,11 +38,13 @@ class SqlSession:
         self._spark = cluster.spark
         self._remote = cluster.is_remote
         self._tell: Callable[[Progress], None] | None = None
-        self._open()
+        self._marked: set[int] = set()
+        self._mark_thread()
 
     def sql(self, query: str, frames: Mapping[str, Any]) -> Any:
         """The result of a single query that sees ``frames`` under their names, and nothing else."""
         self._refuse_if_interrupted()
+        self._mark_thread()
         _check_names(frames)
         found = parsed(query, self._dialect)
         used = {known(table, frames): None for table in found.tables}
@@ -77,6 +79,8 @@ class SqlSession:
         self._closed.set()
         if self._tell is not None:
             self._cluster.watcher.forget(self._mark)
+        if threading.get_ident() not in self._marked:
+            return
         with suppress(Exception):  # the session may be gone
             if self._remote:
                 self._spark.removeTag(self._mark)
@@ -87,7 +91,11 @@ class SqlSession:
             context.setLocalProperty("spark.job.description", None)
             context.setLocalProperty("spark.scheduler.pool", None)
 
-    def _open(self) -> None:
+    def _mark_thread(self) -> None:
+        """From now on, what this thread has Spark do is done for this node."""
+        if threading.get_ident() in self._marked:
+            return
+        self._marked.add(threading.get_ident())
         if self._remote:
             self._spark.addTag(self._mark)
             return
