@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-from collections.abc import Mapping
 import re
+from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -18,11 +19,21 @@ from odibi_spark.kinds import functions_for
 from odibi_spark.places import address, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from odibi.contracts.finding import Part
     from odibi.contracts.format import Source, Target, WriteReport
 
+_ENDINGS = {
+    "csv": (".csv", ".tsv"),
+    "json": (".json", ".jsonl", ".ndjson"),
+    "parquet": (".parquet", ".pq"),
+    "excel": (".xlsx", ".xlsm", ".xls"),
+    "avro": (".avro",),
+    "arrow": (".arrow", ".ipc"),
+    "feather": (".feather",),
+    "orc": (".orc",),
+}
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,18}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -101,7 +112,7 @@ class FileFormat:
         """The data at ``source``; as much of it is looked at as its types take, and no more."""
         parts = parts_of(source, partitioned=self.partition_columns)
         wanted = source.columns if source.columns is not None else self.columns
-        with told(str(source), data=True):
+        with told(str(source), data=True), self._hinting(source, parts):
             frame = self.load(source, parts, engine, wanted)
         return frame if wanted is None else chosen(frame, wanted, str(source))
 
@@ -118,6 +129,20 @@ class FileFormat:
         options = {**settings(target.storage), **self._given(self.write_options())}
         frame = self.prepared(frame, target)
         return save(frame, self.spark_name, options, target, path, name=name, partition_by=partition_by)
+
+    @contextmanager
+    def _hinting(self, source: Source, parts: Sequence[Part]) -> Iterator[None]:
+        """Add a hint at the format that a part's name means, if that is another."""
+        try:
+            yield
+        except DataError as error:
+            names = [part.path.lower() for part in parts]
+            ours = _ENDINGS.get(source.format_name, self.extensions)
+            foreign = [name for name in names if not any(ending in name for ending in ours)]
+            other = next((word for name in foreign for word, ends in _ENDINGS.items() if name.endswith(ends)), None)
+            if other is not None:
+                error.remedy += f" The name means {other}, but it is read as {source.format_name}."
+            raise
 
     def _given(self, options: Mapping[str, Any]) -> dict[str, str]:
         said = {name: value for name, value in options.items() if value is not None}

@@ -13,17 +13,19 @@ from odibi_spark.formats.base import FileFormat
 
 @attrs.frozen
 class OrcFormat(FileFormat):
-    """Columns with their types, compressed; reads the wanted columns alone."""
+    """Hive's columnar format; reads the wanted columns alone.
+
+    Moments have microseconds on Spark, and a moment that another program wrote without a zone has one here: ORC's own
+    note of it is Spark's alone.
+    """
 
     spark_name: ClassVar[str] = "orc"
     extensions: ClassVar[tuple[str, ...]] = (".orc",)
+    title: ClassVar[str] = "ORC"
     exact: ClassVar[bool] = True
 
-    compression: Literal["snappy", "zstd", "zlib", "lz4", "none"] = option(
+    compression: Literal["none", "snappy", "zlib", "lz4", "zstd"] = option(
         "zstd", help="Of what is written.", only="write"
-    )
-    union_by_name: bool = option(
-        False, help="Whether parts may have different columns; what one lacks is null.", only="read"
     )
 
     def read_options(self) -> Mapping[str, Any]:
