@@ -130,6 +130,7 @@ def test_a_table_that_lost_rows_can_be_overwritten(three):
         ("Failed to commit transaction: 0", Conflict),
         ("Failed to commit transaction: Metadata changed since last commit.", Conflict),
         ("Tried committing existing table version: 3", Conflict),
+        ("Invalid data found: 503 rows failed validation check.\n| 403 Forbidden |", DataError),
         ("Something that nobody has seen before", DataError),
     ],
 )

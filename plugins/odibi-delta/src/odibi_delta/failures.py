@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _DENIED = re.compile(
-    r"necessary privileges|valid authentication credentials|\b40[13]\b|Unauthenticated|InvalidAccessKeyId"
+    r"necessary privileges|valid authentication credentials|\b40[13] (Forbidden|Unauthorized)|Unauthenticated|InvalidAccessKeyId"
     r"|SignatureDoesNotMatch|ExpiredToken|AccessDenied|[Pp]ermission denied|CredentialsNotLoaded|no providers in chain"
     r"|os error 13\b|os error 1\)",
 )
 _PASSING = re.compile(
-    r"error sending request|timed? ?out|[Cc]onnection (refused|reset|closed)|\b(429|500|502|503|504)\b|SlowDown"
+    r"error sending request|timed? ?out|[Cc]onnection (refused|reset|closed)|\b(429 Too|50[0234] (Internal|Bad|Service|Gateway))|SlowDown"
     r"|retry_timeout|after \d+ retries|dns error|broken pipe|operation was canceled|error decoding response body",
 )
 _NO_BUCKET = re.compile(r"NoSuchBucket|bucket does not exist|ContainerNotFound")
@@ -80,6 +80,8 @@ def failure(error: BaseException, where: str, options: Mapping[str, str] | None 
         return error
     text = _COLOURS.sub("", str(error))
     kind = type(error).__name__
+    if _CHECKED.search(text):  # goes on with rows, in which anything may stand
+        return _checked(text, where)
     if _DENIED.search(text):
         return AccessDenied("the storage refuses access", where=where, remedy="Check the connection's credentials.")
     if _NO_BUCKET.search(text):
@@ -183,7 +185,6 @@ _KINDS: Mapping[str, Callable[[str, str], OdibiError]] = {
 _WORDS: tuple[tuple[re.Pattern[str], Callable[[str, str], OdibiError]], ...] = (
     (_LOST, _conflict),
     (_APPEND_ONLY, _append_only),
-    (_CHECKED, _checked),
     (_NO_FEED, _no_feed),
     (_PROPERTY, _property),
     (_UNSUPPORTED, _unsupported),
