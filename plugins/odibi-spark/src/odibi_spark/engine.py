@@ -28,6 +28,13 @@ class _Settings(dict[str, str]):
         return f"<{len(self)} settings>"
 
 
+class _Dialect:
+    """The SQL that an engine is asked in: Spark's own, unless its option says another."""
+
+    def __get__(self, engine: SparkEngine | None, kind: type) -> str:
+        return "spark" if engine is None else engine.sql_dialect
+
+
 def _amount(_: Any, __: Any, value: str) -> None:
     size(value)
 
@@ -40,7 +47,7 @@ class SparkEngine:
     """
 
     frame_type: ClassVar[str] = "pyspark.sql:DataFrame"
-    dialect: ClassVar[str] = "spark"
+    dialect: ClassVar[Any] = _Dialect()
     capabilities: ClassVar[Mapping[str, str]] = {
         "lazy": "full",
         "datasets": "full",

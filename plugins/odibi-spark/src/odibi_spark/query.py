@@ -158,6 +158,10 @@ def _translated(tree: Any, dialect: str) -> str:
     from sqlglot import ErrorLevel
     from sqlglot.errors import SqlglotError
 
+    if dialect == "duckdb":
+        from odibi_spark.duckdb_sql import adapted
+
+        tree = adapted(tree)
     try:
         return str(tree.sql(dialect=_SPARK, unsupported_level=ErrorLevel.RAISE))
     except SqlglotError as error:
