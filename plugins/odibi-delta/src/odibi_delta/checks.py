@@ -67,20 +67,30 @@ def check_keys(table: pa.Table, keys: Sequence[str], where: str) -> None:
             raise DataError(f"the key {key!r} is of type {kind}", where=where, remedy="Use keys of simple types.")
         nulls = table.column(key).null_count
         if nulls:
-            raise DataError(
-                f"the key {key!r} is null in {plural(nulls, 'row')}",
-                where=where,
-                remedy="Remove these rows, or fill the key, in a step before.",
-            )
+            raise null_key(key, nulls, where)
     counted = table.select(list(dict.fromkeys(keys))).group_by(list(dict.fromkeys(keys))).aggregate([([], "count_all")])
     if counted.num_rows < table.num_rows:
         twice = pc.sum(pc.greater(counted.column("count_all"), 1)).as_py()
-        said = "key is that of several rows" if twice == 1 else "keys are those of several rows each"
-        raise DataError(
-            f"{twice} {said} ({', '.join(keys)})",
-            where=where,
-            remedy="Keep one row a key in a step before, for example with drop_duplicates.",
-        )
+        raise same_keys(twice, keys, where)
+
+
+def null_key(key: str, rows: int, where: str) -> DataError:
+    """That a key is null in some rows."""
+    return DataError(
+        f"the key {key!r} is null in {plural(rows, 'row')}",
+        where=where,
+        remedy="Remove these rows, or fill the key, in a step before.",
+    )
+
+
+def same_keys(twice: int, keys: Sequence[str], where: str) -> DataError:
+    """That some keys are those of several rows."""
+    said = "key is that of several rows" if twice == 1 else "keys are those of several rows each"
+    return DataError(
+        f"{twice} {said} ({', '.join(keys)})",
+        where=where,
+        remedy="Keep one row a key in a step before, for example with drop_duplicates.",
+    )
 
 
 def check_partitions(table: pa.Table, by: Sequence[str], where: str) -> None:
@@ -113,21 +123,34 @@ def check_partitions(table: pa.Table, by: Sequence[str], where: str) -> None:
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             lost = pc.is_in(table.column(name), pa.array(["", NO_VALUE], kind))
             if pc.any(lost).as_py():
-                raise DataError(
-                    f"the column {name!r} to partition by has empty texts (or {NO_VALUE}), which a Delta table cannot"
-                    " tell from null",
-                    where=where,
-                    remedy="Replace them in a step before, by null for example.",
-                )
-    found = table.select(list(by)).group_by(list(by)).aggregate([]).num_rows
-    if found > TOO_MANY:
+                raise lost_partition(name, where)
+    check_number(table.select(list(by)).group_by(list(by)).aggregate([]).num_rows, where)
+
+
+def lost_partition(name: str, where: str) -> DataError:
+    """That a column to partition by has values that would come back as null."""
+    return DataError(
+        f"the column {name!r} to partition by has empty texts (or {NO_VALUE}), which a Delta table cannot tell from null",
+        where=where,
+        remedy="Replace them in a step before, by null for example.",
+    )
+
+
+def check_number(partitions: int, where: str) -> None:
+    """Refuse too many partitions; warn of many.
+
+    Raises:
+        DataError: there would be too many.
+    """
+    if partitions > TOO_MANY:
         raise DataError(
-            f"there would be {found:,} partitions, more than {TOO_MANY:,}",
+            f"there would be {partitions:,} partitions, more than {TOO_MANY:,}",
             where=where,
             remedy="Partition by columns of fewer values, such as the year rather than the moment.",
         )
-    if found > MANY:
-        _log.warning("%s: %s partitions, more than %s; small files are slow to read", where, f"{found:,}", f"{MANY:,}")
+    if partitions > MANY:
+        found = f"{partitions:,}"
+        _log.warning("%s: %s partitions, more than %s; small files are slow to read", where, found, f"{MANY:,}")
 
 
 def check_partitioning(wanted: Sequence[str], there: Sequence[str], where: str) -> None:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _DENIED = re.compile(
-    r"necessary privileges|valid authentication credentials|\b40[13] (Forbidden|Unauthorized)|Unauthenticated|InvalidAccessKeyId"
+    r"necessary privileges|valid authentication credentials|\b40[13] (Forbidden|Unauthorized)|Unauthenticated"
+    r"|InvalidAccessKeyId"
     r"|SignatureDoesNotMatch|ExpiredToken|AccessDenied|[Pp]ermission denied|CredentialsNotLoaded|no providers in chain"
     r"|os error 13\b|os error 1\)",
 )
 _PASSING = re.compile(
-    r"error sending request|timed? ?out|[Cc]onnection (refused|reset|closed)|\b(429 Too|50[0234] (Internal|Bad|Service|Gateway))|SlowDown"
+    r"error sending request|timed? ?out|[Cc]onnection (refused|reset|closed)"
+    r"|\b(429 Too|50[0234] (Internal|Bad|Service|Gateway))|SlowDown"
     r"|retry_timeout|after \d+ retries|dns error|broken pipe|operation was canceled|error decoding response body",
 )
 _NO_BUCKET = re.compile(r"NoSuchBucket|bucket does not exist|ContainerNotFound")

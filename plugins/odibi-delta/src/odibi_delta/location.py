@@ -17,12 +17,12 @@ from odibi.errors import DataError, InvalidPath
 from odibi_delta.log import FOLDER, Log
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from odibi.contracts.format import Source, Target
     from odibi.contracts.storage import Storage
 
-_SCHEMES = frozenset({"file", "s3", "s3a", "az", "azure", "abfs", "abfss", "adl", "gs"})
+DELTA_RS = frozenset({"file", "s3", "s3a", "az", "azure", "abfs", "abfss", "adl", "gs"})
 """Whose addresses delta-rs understands as Odibi's storages do."""
 
 _S3 = ("s3", "s3a")
@@ -97,8 +97,8 @@ class Location:
             _probed.add(self.storage)
 
 
-def location_of(what: Source | Target) -> Location:
-    """Where a node reads or writes.
+def location_of(what: Source | Target, schemes: Collection[str] = DELTA_RS, reader: str = "delta") -> Location:
+    """Where a node reads or writes; see :func:`location`.
 
     Raises:
         DataError: it names no path, or nobody can go there directly.
@@ -110,11 +110,20 @@ def location_of(what: Source | Target) -> Location:
             where=str(what),
             remedy="Give 'path'.",
         )
-    return location(what.storage, what.path, str(what))
+    return location(what.storage, what.path, str(what), schemes, reader)
 
 
-def location(storage: Storage, path: str, where: str) -> Location:
+def location(
+    storage: Storage, path: str, where: str, schemes: Collection[str] = DELTA_RS, reader: str = "delta"
+) -> Location:
     """The table at a path of a storage.
+
+    Args:
+        storage: the connection.
+        path: in it.
+        where: what errors call the table.
+        schemes: the addresses to which the reader can go.
+        reader: who goes there, as storages call it.
 
     Raises:
         DataError: nobody can go there directly.
@@ -125,7 +134,7 @@ def location(storage: Storage, path: str, where: str) -> Location:
         raise InvalidPath("a table needs a folder of its own", where=where, remedy="Give the path of a folder.")
     uri = storage.uri(path)
     scheme = urlsplit(uri).scheme
-    if scheme not in _SCHEMES:
+    if scheme not in schemes:
         raise DataError(
             f"Delta tables cannot be in a storage whose addresses begin with {scheme}://",
             where=where,
@@ -145,6 +154,6 @@ def location(storage: Storage, path: str, where: str) -> Location:
         uri = f"{scheme}://{bucket}/{quote(key, safe='/=')}"
     options = {
         str(name): str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in storage.native_options("delta").items()
+        for name, value in storage.native_options(reader).items()
     }
     return Location(storage, path, where, uri, options)

@@ -33,6 +33,7 @@ class PandasDeltaFormat(DeltaOptions):
 
     def version(self, source: Source) -> str | None:
         """A text that changes whenever what would be read does; commits that change no data leave it as it is."""
+        from odibi_delta.location import location_of
         from odibi_delta.reading import data_version
 
-        return data_version(source, self)
+        return data_version(location_of(source), self)

@@ -51,13 +51,12 @@ def pinned(place: Location, options: DeltaOptions) -> int | None:
     return None
 
 
-def data_version(source: Source, options: DeltaOptions) -> str | None:
+def data_version(place: Location, options: DeltaOptions) -> str | None:
     """A text that changes whenever what would be read does; ``None`` if there is no table."""
-    place = location_of(source)
     try:
         if not options.change_data_feed:
             return place.log.data_version(pinned(place, options))
-        first, last = _span(place, options)
+        first, last = span(place, options)
         return f"{first}:{place.log.data_version(last)}"
     except (NotFound, DataError):  # reading it tells why
         return None
@@ -104,7 +103,7 @@ def _plain(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
 def _changes(place: Location, options: DeltaOptions) -> pa.Table:
     import pyarrow as pa
 
-    first, last = _span(place, options)
+    first, last = span(place, options)
     table = opened(place)
     with mapped(place.where, place.options):
         changes = as_read(pa.table(table.load_cdf(starting_version=first, ending_version=last)))
@@ -115,7 +114,7 @@ def _changes(place: Location, options: DeltaOptions) -> pa.Table:
     return changes.sort_by(FEED_COLUMNS[1])
 
 
-def _span(place: Location, options: DeltaOptions) -> tuple[int, int | None]:
+def span(place: Location, options: DeltaOptions) -> tuple[int, int | None]:
     """The first version whose changes are read, and the last, if one is named."""
     log = place.log
     first, last = options.starting_version, options.ending_version

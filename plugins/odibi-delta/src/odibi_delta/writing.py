@@ -8,19 +8,18 @@ again by delta-rs itself: what others committed meanwhile does not matter to the
 from __future__ import annotations
 
 import logging
-import random
-import time
 from typing import TYPE_CHECKING, Any
 
 from odibi.contracts.format import WriteMode, WriteReport
-from odibi.errors import Conflict, DataError, OdibiError, StorageError
+from odibi.errors import Conflict, OdibiError, StorageError
+from odibi_delta.attempts import FIRST_ONLY, KEYED, Lost, beside_others, nothing, refused, until_won
 from odibi_delta.checks import check_columns, check_keys, check_partitioning, check_partitions
 from odibi_delta.durable import make_durable
 from odibi_delta.failures import failure, is_failure, mapped
 from odibi_delta.location import Location, location_of
-from odibi_delta.log import foreign
 from odibi_delta.opening import opened, opened_if_there, schema_of
 from odibi_delta.transactions import VERSION, application_of, new_token
+from odibi_delta.turns import turn
 from odibi_delta.types import fitted, matched
 
 if TYPE_CHECKING:
@@ -35,14 +34,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("odibi_delta")
 
-_TRIES = 50
-"""How often a write decides anew. Each time that it loses, another writer has won: all come to an end."""
-
-_LONGEST = 0.5
-"""Seconds before it does, at most."""
-
-_KEYED = (WriteMode.APPEND_ONCE, WriteMode.UPSERT)
-_FIRST_ONLY = (WriteMode.ERROR, WriteMode.IGNORE)
 _SOURCE, _TARGET = "__odibi_source", "__odibi_target"
 
 
@@ -59,10 +50,6 @@ def write(frame: Any, target: Target, options: DeltaOptions, engine: Engine) -> 
     return report
 
 
-class _Lost(Exception):
-    """Another writer was faster."""
-
-
 class _Write:
     """One frame on its way to one table."""
 
@@ -77,23 +64,16 @@ class _Write:
 
     def report(self) -> WriteReport:
         """Do it, as often as others are faster."""
-        for attempt in range(_TRIES):
-            there = opened_if_there(self._place)
-            done = self._skipped(there)
-            if done is not None:
-                return done
-            if not attempt:
-                self._place.check_writable()
-            try:
-                return self._attempt(there)
-            except _Lost:
-                # Not in step with the others who lost.
-                time.sleep(random.uniform(0, min(_LONGEST, 0.01 * 2**attempt)))  # noqa: S311 - no secret
-        raise Conflict(
-            f"others committed to the table each time that this was to; given up after {_TRIES} times",
-            where=self._where,
-            remedy="Let fewer nodes write to it at the same time.",
-        )
+        return until_won(self._once, self._where)
+
+    def _once(self) -> WriteReport:
+        there = opened_if_there(self._place)
+        done = self._skipped(there)
+        if done is not None:
+            return done
+        self._place.check_writable()
+        with turn(self._place, alone=False):
+            return self._attempt(there)
 
     def _skipped(self, there: Any | None) -> WriteReport | None:
         """The report of a write that has nothing to do.
@@ -102,41 +82,21 @@ class _Write:
             DataError: something is there, and must not be.
         """
         if there is None:
-            return self._beside_others()
-        if self._mode in _FIRST_ONLY:
-            return self._refused("there is a table already")
+            return beside_others(self._place, self._mode)
+        if self._mode in FIRST_ONLY:
+            return refused(self._place, self._mode, "there is a table already")
         if self._mode is WriteMode.APPEND:
             with self._mapped():
                 known = there.transaction_version(application_of(self._target.part))
             if known is not None and known >= VERSION:
-                return self._nothing()
+                return nothing(self._place)
         return None
-
-    def _beside_others(self) -> WriteReport | None:
-        other = foreign(self._place.storage, self._place.path)
-        if other is None:
-            return None
-        if self._mode in _FIRST_ONLY:
-            return self._refused(f"there is something already: {other}")
-        raise DataError(
-            f"there are objects that belong to no Delta table, such as {other}",
-            where=self._where,
-            remedy="Write to another path, or remove them first.",
-        )
-
-    def _refused(self, what: str) -> WriteReport:
-        if self._mode is WriteMode.IGNORE:
-            return self._nothing()
-        raise DataError(what, where=self._where, remedy="Choose another path, or mode overwrite or append.")
-
-    def _nothing(self) -> WriteReport:
-        return WriteReport(rows=0, bytes=0, skipped=True, version=self._place.log.data_version() or "")
 
     def _attempt(self, there: Any | None) -> WriteReport:
         """Write on top of what was seen; ``there`` is ``None`` if there was no table.
 
         Raises:
-            _Lost: it is no longer what was seen.
+            Lost: it is no longer what was seen.
         """
         if there is None:
             table = self._new_table()
@@ -148,7 +108,7 @@ class _Write:
         try:
             if there is None:
                 self._create(table)
-            elif self._mode in _KEYED:
+            elif self._mode in KEYED:
                 self._merge(there, table)
             else:
                 self._add(there, table)
@@ -161,7 +121,7 @@ class _Write:
             if mine is None:
                 found = failure(error, self._where, self._place.options)
                 if isinstance(found, Conflict):
-                    raise _Lost from None
+                    raise Lost from None
                 raise found from None
         else:
             mine = self._place.log.find(self._token, seen)
@@ -181,7 +141,7 @@ class _Write:
         log, path = self._place.log, self._place.path
         if mine is None:
             # Merging found nothing to do, and so nothing was committed.
-            return self._nothing()
+            return nothing(self._place)
         make_durable(self._place, mine)
         if self._mode is WriteMode.APPEND_ONCE and mine.info.get("operation") == "MERGE":
             metrics: Mapping[str, Any] = mine.info.get("operationMetrics", {})
@@ -197,7 +157,7 @@ class _Write:
 
     def _new_table(self) -> pa.Table:
         table = fitted(self._given, self._where)
-        if self._mode in _KEYED:
+        if self._mode in KEYED:
             check_keys(table, self._target.keys, self._where)
         check_partitions(table, self._target.partition_by, self._where)
         self._check_sorting(table.column_names)
@@ -208,7 +168,7 @@ class _Write:
         with self._mapped():
             partitions = list(there.metadata().partition_columns)
         replace = self._mode is WriteMode.OVERWRITE and self._options.schema_mode == "overwrite"
-        if self._mode in _KEYED:
+        if self._mode in KEYED:
             check_columns(self._target.keys, self._given.column_names, self._where, "key column")
         if replace:
             table = fitted(self._given, self._where)
@@ -219,7 +179,7 @@ class _Write:
             found = matched(fitted(self._given, self._where, untyped=schema.names), schema, self._where, merge=merge)
             table = found.table
             check_columns(partitions, table.column_names, self._where, "column to partition by:")
-        if self._mode in _KEYED:
+        if self._mode in KEYED:
             check_keys(table, self._target.keys, self._where)
         check_partitions(table, partitions, self._where)
         self._check_sorting(table.column_names)
@@ -308,7 +268,7 @@ class _Write:
                 raise
             found = failure(error, self._where, self._place.options)
             if isinstance(found, Conflict):
-                raise _Lost from None
+                raise Lost from None
             raise found from None
 
     def _commit(self, *, retries: int | None) -> Any:
