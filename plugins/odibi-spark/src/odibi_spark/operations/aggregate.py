@@ -11,7 +11,7 @@ from odibi import option
 from odibi.errors import TransformError
 from odibi_spark.operations.expressions import asks_tables, column_of, enclosed, quoted_for
 from odibi_spark.operations.failures import explained
-from odibi_spark.operations.frames import functions_for, named, types_of
+from odibi_spark.operations.frames import analyze, functions_for, named, types_of
 from odibi_spark.operations.measures import FUNCTIONS, measure
 from odibi_spark.operations.names import names_of, quoted, refuse_repeats, require
 from odibi_spark.operations.rows import asked
@@ -59,7 +59,7 @@ class Aggregate:
             ]  # fmt: skip
             groups = frame.alias("df").groupBy(*(functions.col(quoted(key)) for key in by))
             found = groups.agg(*(column.alias(f"_odibi_{at}") for at, column in enumerate(measured)))
-            _ = found.schema
+            analyze(found)
         return named(found, [*by, *self.measures])
 
     def _function(self, name: str, text: str, frame: DataFrame) -> str | None:

@@ -11,7 +11,7 @@ from odibi import option
 from odibi.errors import TransformError
 from odibi_spark.operations.conversions import Conversion
 from odibi_spark.operations.failures import explained, failure, shown
-from odibi_spark.operations.frames import functions_for, named, plain, types_of
+from odibi_spark.operations.frames import analyze, functions_for, named, plain, types_of
 from odibi_spark.operations.kinds import kind_of, spark_type, word_of
 from odibi_spark.operations.names import require
 
@@ -57,7 +57,7 @@ class Cast:
         ]
         with explained("cast", names):
             found = plain(frame).select(*columns)
-            _ = found.schema
+            analyze(found)
         return named(found, names)
 
     def _cast(

@@ -35,6 +35,15 @@ def types_of(frame: DataFrame) -> dict[str, DataType]:
     return {field.name: field.dataType for field in frame.schema.fields}
 
 
+def analyze(frame: DataFrame) -> None:
+    """Let Spark find out whether the frame can be, which needs no job.
+
+    A client of Spark Connect asks the server nothing for a frame whose columns it knows from the frame before; so this
+    is about a column that it cannot know.
+    """
+    _ = frame.selectExpr("1 AS n").schema
+
+
 def functions_for(frame: DataFrame) -> Any:
     """The module of functions that make columns for such a frame; one process may hold frames of both kinds."""
     from importlib import import_module

@@ -10,7 +10,7 @@ import attrs
 from odibi import option
 from odibi.errors import TransformError
 from odibi_spark.operations.failures import explained, failure, shown
-from odibi_spark.operations.frames import functions_for, named, places, plain, types_of
+from odibi_spark.operations.frames import analyze, functions_for, named, places, plain, types_of
 from odibi_spark.operations.kinds import common_type, kind_of, word_of
 from odibi_spark.operations.names import listed, refuse_repeats, require
 
@@ -75,7 +75,7 @@ class Join:
             columns = self._columns(frame, other, keys, how)
             brought = [functions_for(frame).col(place) for place in places(names, other.columns, "r")]
             result = joined.select(*columns, *brought)
-            _ = result.schema
+            analyze(result)
         return named(result, [*frame.columns, *names.values()])
 
     def _columns(self, frame: DataFrame, other: DataFrame, keys: Mapping[str, str], how: str) -> list[Column]:

@@ -10,7 +10,7 @@ import attrs
 from odibi import option
 from odibi.errors import TransformError
 from odibi_spark.operations.failures import explained
-from odibi_spark.operations.frames import functions_for, named, places, plain, types_of
+from odibi_spark.operations.frames import analyze, functions_for, named, places, plain, types_of
 from odibi_spark.operations.kinds import common_type, kind_of, word_of
 from odibi_spark.operations.measures import measure
 from odibi_spark.operations.names import listed, names_of, refuse_repeats, require
@@ -64,7 +64,7 @@ class Pivot:
             if not texts:
                 return named(groups.agg(functions.count(functions.lit(1)).alias("n")).drop("n"), by)
             found = groups.pivot("p", list(texts)).agg(functions.expr(measured))
-            _ = found.schema
+            analyze(found)
         return named(found, [*by, *labels])
 
     def _values(self, numbered: DataFrame, pivot: str) -> tuple[list[str], list[str]]:

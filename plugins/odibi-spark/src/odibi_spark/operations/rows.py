@@ -10,7 +10,7 @@ from odibi import option
 from odibi.errors import TransformError
 from odibi_spark.operations.expressions import asks_tables, column_of, enclosed, sees_one_row
 from odibi_spark.operations.failures import explained
-from odibi_spark.operations.frames import functions_for, named, places, plain, types_of
+from odibi_spark.operations.frames import analyze, functions_for, named, places, plain, types_of
 from odibi_spark.operations.kinds import can_be_compared
 from odibi_spark.operations.names import listed, names_of, require
 
@@ -51,7 +51,7 @@ class Filter:
         functions = functions_for(frame)
         with explained("filter", frame.columns, about=about):
             kept = frame.alias("df").where(column_of(functions, self.where, context, "filter"))
-            _ = kept.schema
+            analyze(kept)
         return kept
 
 
@@ -138,7 +138,7 @@ class DropDuplicates:
             counted = f"row_number() OVER (PARTITION BY {groups} ORDER BY {', '.join(by)})"
         with explained("drop_duplicates", columns):
             numbered = plain(frame).selectExpr("*", f"{counted} AS n").where("n = 1").drop("n")
-            _ = numbered.schema
+            analyze(numbered)
         return named(numbered, columns)
 
 
@@ -150,7 +150,7 @@ def distinct(frame: DataFrame, operation: str) -> DataFrame:
     """
     with explained(operation, frame.columns):
         found = plain(frame).distinct()
-        _ = found.schema
+        analyze(found)
     return named(found, frame.columns)
 
 
@@ -179,7 +179,7 @@ class Sort:
         order = [key.order(column(place)) for key, place in zip(keys, at, strict=True)]
         with explained("sort", columns):
             found = plain(frame).orderBy(*order)
-            _ = found.schema
+            analyze(found)
         return named(found, columns)
 
 

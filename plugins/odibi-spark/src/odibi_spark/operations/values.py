@@ -11,7 +11,7 @@ from odibi import option
 from odibi.errors import TransformError
 from odibi_spark.operations.expressions import asks_tables, column_of, enclosed, sees_one_row
 from odibi_spark.operations.failures import explained
-from odibi_spark.operations.frames import functions_for, named, plain, types_of
+from odibi_spark.operations.frames import analyze, functions_for, named, plain, types_of
 from odibi_spark.operations.literals import literal
 from odibi_spark.operations.names import listed, names_of, require
 from odibi_spark.operations.rows import asked
@@ -104,7 +104,7 @@ def _derived(frame: DataFrame, column: str, expression: str, context: TransformC
         with explained("derive", names, about=about):
             made = column_of(functions_for(frame), expression, context, "derive")
             found = frame.alias("df").select("*", made.alias("_odibi_new"))
-            _ = found.schema
+            analyze(found)
     return _placed(found, names, column)
 
 
