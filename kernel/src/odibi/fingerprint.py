@@ -23,7 +23,7 @@ from odibi.digest import Undigestible, digest
 from odibi.errors import OdibiError, StorageError
 from odibi.model import CachePolicy, Function, OnFail, Operation, Sql
 from odibi.references import SecretRef, Template
-from odibi.sources import matches, table_version
+from odibi.sources import MADE_HERE, matches, table_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -253,7 +253,7 @@ class Fingerprints:
         if not self._around.knows_version(read, engine):
             return None
         if made_before:
-            return table_version("made by this run")  # the fingerprints of its makers come with it
+            return MADE_HERE
         return table_version(self._around.table_version(read, engine))
 
     # --- definitions ------------------------------------------------------------------------------------------------

@@ -48,6 +48,10 @@ def table_version(version: str) -> SourceVersion:
     return SourceVersion(digest, 0, 0, 0.0, looked=digest)
 
 
+MADE_HERE = table_version("made by this run")
+"""The version of a table that nodes of the run itself make; their fingerprints stand for it."""
+
+
 class SourceVersions:
     """Looks at each place once.
 

@@ -207,7 +207,7 @@ class EngineBase(ComponentSuite):
         """Fail if a step could tell two frames apart."""
         types: Literal["exact"] = "exact"
         assert engine.inspect(found).schema == engine.inspect(expected).schema
-        assert_same(self.table(engine, found), self.table(engine, expected), types=types)
+        assert_same(self.table(engine, found), self.table(engine, expected), types=types, ordered=self.ordered)
 
     # --- what the tests use -----------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ class FilePromises(EngineBase):
             ("in/p?.*", (1, 2)),
             ("in/p[13-9].*", (1,)),
             ("in/p[!1].*", (2,)),
-            ("in/*/p*", (3,)),
+            ("in/*/p[0-9]*", (3,)),
             ("in/**/p[123].*", (1, 2, 3, 4)),
             ("i*/p2.*", (2,)),
         ],
@@ -505,7 +505,7 @@ class FilePromises(EngineBase):
         bench.holds("out/people", people(*done))
 
     def test_overwriting_at_once_leaves_one_of_them_whole(self, bench: Bench) -> None:
-        """Readers see one or another, never a mix."""
+        """Readers see one or another, never a mix; those of a lazy engine may find that it is gone."""
         bench.write(people(0, 1), "out/people")
 
         def write(at: int) -> None:
@@ -513,7 +513,11 @@ class FilePromises(EngineBase):
 
         def read() -> None:
             for _ in range(10):
-                ids = sorted(bench.read("out/people").column("id"))
+                try:
+                    ids = sorted(bench.read("out/people").column("id"))
+                except (NotFound, DataError):
+                    assert self.lazy
+                    continue
                 assert len(ids) == 2, ids
                 assert ids[0] % 2 == 0, ids
                 assert ids[1] == ids[0] + 1, ids
@@ -545,8 +549,8 @@ class FilePromises(EngineBase):
             return self.bench_on(engine, self.storage(place))
 
         some = settings(
-            max_examples=3 if self.slow else 20,
-            stateful_step_count=10 if self.slow else 15,
+            max_examples=2 if self.slow else 20,
+            stateful_step_count=8 if self.slow else 15,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
