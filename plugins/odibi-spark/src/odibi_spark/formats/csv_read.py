@@ -232,7 +232,6 @@ class _Group:
             self._check_one_by_one(self.heads)
             self._survey_whole()
             return
-        f, format_ = self._f, self._format
         lines = self._lines()
         rows = self._parsed(lines, "valid")
         found = self._looked_at(rows, whole=False)
@@ -574,7 +573,7 @@ class _Group:
             return ragged(where, len(self.names), width)
         name = self.names[self._fields.index(fault)]
         return DataError(
-            f"a value of column {name!r} is not of the type {_arrow_word(self.reading.typed[name].type)}",
+            f"a value of column {name!r} is not of the type {arrow_word(self.reading.typed[name].type)}",
             where=where,
             remedy="Correct it, name it in null_values if it stands for null, or read the column as str.",
         )
@@ -608,7 +607,7 @@ def _name_of(encoding: str) -> str:
     return codecs.lookup(encoding).name
 
 
-def _arrow_word(type_: str) -> str:
+def arrow_word(type_: str) -> str:
     """A type in the words of the other engines."""
     words = {
         "bigint": "int64",
