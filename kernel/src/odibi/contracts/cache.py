@@ -202,10 +202,11 @@ class DatasetCache(Cache, Protocol):
 
         * :meth:`Cache.get` finds such an entry only if every object of it is there, of its size and with its etag;
           otherwise it is damaged.
-        * The objects of an entry that was used within the last hours are not removed to make room, as whoever got it
-          may read them as late as that. (:meth:`Cache.delete` removes them at once.)
+        * An entry that was used within the last hours is not removed to make room, and its objects outlive it for as
+          long if it expires or is replaced, as whoever got it may read them as late as that. :meth:`Cache.delete`
+          removes them at once.
         * A dataset that never became an entry, as its writer was killed, is removed by :meth:`Cache.purge_expired`
-          once it is older than that.
+          days later.
     """
 
     def dataset(self, key: str) -> Dataset:
@@ -231,6 +232,8 @@ class DatasetCache(Cache, Protocol):
             ttl, label, lease: as for :meth:`Cache.put`.
 
         Raises:
-            Conflict, StorageError: as for :meth:`Cache.put`.
+            Conflict: as for :meth:`Cache.put`.
+            StorageError: as for :meth:`Cache.put`; or it is larger than the cache may get, or took so long to be
+                written that it may have been taken for abandoned.
         """
         ...

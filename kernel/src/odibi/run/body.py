@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from pathlib import Path
 from time import monotonic_ns
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from odibi.plan import Action
 from odibi.run.context import NodeContext
 from odibi.run.lazy import LazyCall, is_lazy, open_session, retained
 from odibi.run.retry import causes
+from odibi.run.sensitive import place_of, withheld
 from odibi.run.task import Produced
 
 if TYPE_CHECKING:
@@ -325,14 +325,6 @@ class NodeBody:
         finally:
             context.close()
 
-    def _withheld(self, part: str, error: Exception) -> OdibiError:
-        """What is said in place of words that may quote a sensitive node's values."""
-        what = f"it failed with {type(error).__name__}{_place(error)}; its words are withheld"
-        where = f"node '{self._node.name}', {part}"
-        failed = TransformError(what, where=where, remedy="The node is sensitive: look at the data where it lies.")
-        failed.retryable = isinstance(error, ConnectionError | TimeoutError) or getattr(error, "retryable", False)
-        return failed
-
     def _inputs(self, task: NodeTask) -> dict[str, Any]:
         values = task.queue.values
         inputs = {name: values[slot] for name, slot in zip(self._node.depends_on, self._slots, strict=True)}
@@ -395,9 +387,9 @@ class NodeBody:
         """What a failed step says of itself; its cause is chained by the caller."""
         where = f"node '{self._node.name}', step {position + 1} ({name})"
         if self._withholds(error):
-            return self._withheld(f"step {position + 1} ({name})", error)
+            return withheld(self._node.name, f"step {position + 1} ({name})", error)
         if not isinstance(error, OdibiError):
-            return TransformError(f"it failed{_place(error)}: {type(error).__name__}: {error}", where=where)
+            return TransformError(f"it failed{place_of(error)}: {type(error).__name__}: {error}", where=where)
         at = f"{where}, {error.where}" if error.where else where
         if isinstance(error, TransformError):
             return TransformError(error.what, where=at, remedy=error.remedy)
@@ -485,7 +477,7 @@ class NodeBody:
             # Steps of a lazy engine fail here, in words that may quote rows.
             if self._lazily is None or not self._withholds(error):
                 raise
-            raise self._withheld("write", error) from None
+            raise withheld(self._node.name, "write", error) from None
         self._tell(task, "write", 0, begin, engine, frame, {"target": str(target), "paths": report.paths})
         return report
 
@@ -540,15 +532,3 @@ def _describe(step: Step) -> tuple[str, str, Mapping[str, Any]]:
         return "operation", f"operation '{step.operation}'", {"operation": step.operation, "params": step.params}
     name = step.function if isinstance(step.function, str) else getattr(step.function, "__qualname__", "function")
     return "function", f"function '{name}'", {"function": name, "params": step.params}
-
-
-def _place(error: BaseException) -> str:
-    """Where in the user's own code an error was raised, as `` at file:line``."""
-    here = ""
-    trace = error.__traceback__
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if "site-packages" not in file and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] != "odibi":
-            here = f" at {Path(file).name}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return here

@@ -6,10 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from odibi.contracts.executor import State
-from odibi.errors import OdibiError
+from odibi.errors import OdibiError, TransformError
 from odibi.events import NodeWarned
 from odibi.model import CachePolicy
 from odibi.plan import Action
+from odibi.run.sensitive import withheld
 from odibi.run.task import NodeTask, Produced
 
 if TYPE_CHECKING:
@@ -67,7 +68,13 @@ class Keeping:
         produced = made if type(made) is Produced else Produced(made)
         if self._sound.of(self._at) and produced.value is not None and not self._is_written(produced):
             lease = flight.lease if flight is not None else None
-            produced.kept, produced.value = self._values.put(self._key, produced.value, self._ttl, lease)
+            with self._values.session(task, produced.value):
+                try:
+                    produced.kept, produced.value = self._values.put(self._key, produced.value, self._ttl, lease)
+                except TransformError as error:
+                    if not (task.node.sensitive and error.quotes_data):
+                        raise
+                    raise withheld(task.node.name, "kept", error) from None
         return produced
 
     def _is_written(self, produced: Produced) -> bool:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from odibi.errors import Cancelled, Conflict, OdibiError, StorageError
+from odibi.errors import Cancelled, Conflict, OdibiError, StorageError, TransformError
+from odibi.run.context import NodeContext
+from odibi.run.lazy import open_session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from odibi.contracts.cache import Cache, Dataset, DatasetCache, Lease
     from odibi.contracts.engine import DatasetEngine
     from odibi.run.frames import Frames
     from odibi.run.resources import Resources
+    from odibi.run.task import NodeTask
 
 JSON = "json"
 """The label of a value that is no table."""
@@ -44,7 +48,8 @@ class Values:
     def put(self, key: str, value: Any, ttl: float | None, lease: Lease | None = None) -> tuple[str, Any]:
         """Keep ``value``.
 
-        A result that is not kept is computed again when it is needed, so nothing that goes wrong here fails a node.
+        A result that is not kept is computed again when it is needed, so that what goes wrong with keeping it fails no
+        node.
 
         Returns:
             Its label, or nothing if it is of a kind, or at a moment, that cannot be kept; and the value to go on with:
@@ -52,6 +57,7 @@ class Values:
 
         Raises:
             Cancelled: the engine was interrupted.
+            TransformError: the value is a recipe, and following it failed.
         """
         name = self._frames.engine_of(value)
         try:
@@ -66,7 +72,7 @@ class Values:
                 self.cache.put(key, lambda file: _write(file, text), ttl, label=JSON, lease=lease)
                 return JSON, value
             _log.debug("a %s.%s is not kept in the cache", type(value).__module__, type(value).__qualname__)
-        except Cancelled:
+        except (Cancelled, TransformError):
             raise
         except OdibiError as error:
             _log.info("a result is not kept in the cache: %s", error)
@@ -88,6 +94,20 @@ class Values:
         except (OdibiError, ValueError) as error:
             _log.warning("a cached result cannot be used: %s", error)
             return False, None
+
+    @contextmanager
+    def session(self, task: NodeTask, value: Any) -> Iterator[None]:
+        """A ``with`` block in which what an engine computes to keep ``value`` belongs to the node."""
+        name = self._frames.engine_of(value)
+        if name is None or not self._is_dataset(name):
+            yield
+            return
+        context = NodeContext(task, self._resources.engine(name), self._frames, {})
+        try:
+            open_session(task, context)
+            yield
+        finally:
+            context.close()
 
     # --- datasets ---------------------------------------------------------------------------------------------------
 
