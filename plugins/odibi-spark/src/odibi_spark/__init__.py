@@ -33,3 +33,15 @@ def odibi_transforms() -> dict[str, str]:
     from odibi_spark.operations import OPERATIONS
 
     return OPERATIONS
+
+
+@hookimpl
+def odibi_suites() -> dict[str, str]:
+    """What ``pytest --odibi-conformance`` runs on them."""
+    from odibi_spark.operations import OPERATIONS
+
+    suites = "odibi_spark.conformance_operations"
+    return {
+        **{f"transform.{name}": f"{suites}:{home.partition(':')[2]}Suite" for name, home in OPERATIONS.items()},
+        "engine.spark": "odibi_spark.conformance:SparkEngineSuite",
+    }

@@ -139,6 +139,9 @@ def distribute(spark: Any, stream: Any) -> Any:
     table = fitting(pa.table(stream))
     if not table.num_columns:
         raise DataError("a table without columns cannot be a frame of Spark", remedy="Give it at least one column.")
+    if not table.num_rows:
+        # Without any chunk, which is how a stream may come, a column of lists is more than pyspark takes.
+        table = pa.Table.from_arrays([pa.array([], field.type) for field in table.schema], schema=table.schema)
     with told("rows for Spark"):
         return spark.createDataFrame(table, schema=_schema_of(table.schema))
 

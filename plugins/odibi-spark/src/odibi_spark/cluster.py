@@ -116,6 +116,7 @@ class Cluster:
         if spark is None:
             with self._lock:
                 if self._spark is None:
+                    _quiet_pyspark()
                     self._spark = self._found()
                 spark = self._spark
         return spark
@@ -210,7 +211,6 @@ class Cluster:
         for name, value in self._settings(master).items():
             builder = builder.config(name, value)
         spark = builder.getOrCreate()
-        _quiet_pyspark()
         return spark
 
     def _settings(self, master: str) -> dict[str, str]:
@@ -230,9 +230,13 @@ class Cluster:
 
 
 def _quiet_pyspark() -> None:
-    """Keep pyspark from logging each error, with the whole plan, that it also raises."""
+    """Keep pyspark from logging what it also raises, with the whole plan; and its bridge from logging every value."""
+    from pyspark.logger import PySparkLogger
+
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in ("py4j", "py4j.client", "py4j.clientserver", "py4j.java_gateway"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _holds(jar: str, package: str) -> bool:

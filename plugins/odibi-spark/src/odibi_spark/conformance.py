@@ -46,4 +46,3 @@ class SparkEngineSuite(EngineSuite):
         from odibi.testing.reference.files import FileStorage
 
         return FileStorage(str(place))
-

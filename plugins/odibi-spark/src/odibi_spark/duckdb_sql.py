@@ -22,7 +22,7 @@ _INTERVALS = {
 def adapted(tree: Any) -> Any:
     """A tree that sqlglot has read as DuckDB's, such that its text in Spark's SQL means the same.
 
-    Dividing by zero gives null; a time without a zone stays one; intervals and numbers of rows are spelt as Spark has
+    Dividing by zero gives infinity; a time without a zone stays one; intervals and numbers of rows are spelt as Spark has
     them.
     """
     from sqlglot import exp
@@ -48,13 +48,21 @@ def adapted(tree: Any) -> Any:
 
 
 def _divided(node: Any) -> Any:
+    """DuckDB divides floating-point numbers, whatever it is given; by zero, too."""
+    import sqlglot
     from sqlglot import exp
 
-    under = node.expression
-    if isinstance(under, exp.Literal | exp.Nullif):
+    over, under = node.this, node.expression
+    if over.find(exp.Interval):
         return node
-    node.set("expression", exp.Nullif(this=under.copy(), expression=exp.Literal.number(0)))
-    return node
+    whole = exp.Div(this=exp.cast(over.copy(), "double"), expression=exp.cast(under.copy(), "double"), typed=False)
+    if isinstance(under, exp.Literal) and float(under.this) != 0:
+        return whole
+    endless: Any = sqlglot.parse_one("CASE WHEN u = 0 THEN o * double('Infinity') ELSE w END", read="spark")
+    found = {"u": under, "o": exp.cast(over.copy(), "double"), "w": whole}
+    for column in list(endless.find_all(exp.Column)):
+        column.replace(found[column.name].copy())
+    return exp.Paren(this=endless)
 
 
 def _typed(node: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from odibi.errors import AccessDenied, Cancelled, DataError, NotFound, OdibiError, TransformError, Transient
+from odibi_spark.operations.failures import recognised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,9 @@ def explained(error: BaseException, where: str, *, data: bool = False) -> OdibiE
     """What an exception of Spark, or of the way to it, means; ``None`` if it is from elsewhere."""
     if not is_sparks(error):
         return None
+    ours = recognised(error)
+    if ours is not None:
+        return ours
     condition, text = _said(error)
     whole = str(error)
     if any(each in whole for each in _CANCELLED):

@@ -86,11 +86,14 @@ def expression(text: str, engine: Any) -> str:
     if dialect == _SPARK:
         return text
     try:
-        (found,) = sqlglot.parse(f"SELECT (\n{text}\n)", read=dialect)
-    except (SqlglotError, TokenError, ValueError, RecursionError) as error:
+        found = sqlglot.parse(f"SELECT (\n{text}\n)", read=dialect)
+    except (SqlglotError, TokenError, RecursionError) as error:
         raise _not_parsed(error) from None
-    assert isinstance(found, exp.Select)
-    return _translated(found.expressions[0].this, dialect)
+    tree = found[0]
+    if len(found) != 1 or not isinstance(tree, exp.Select) or len(tree.expressions) != 1:
+        raise TransformError(f"{text!r} is no single expression", where="SQL")
+    inside = tree.expressions[0]
+    return _translated(inside.this if isinstance(inside, exp.Paren) else inside, dialect)
 
 
 def known(name: str, frames: Iterable[str]) -> str:

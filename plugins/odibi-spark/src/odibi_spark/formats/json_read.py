@@ -553,13 +553,19 @@ def _taker(encoding: str, file: str, line: str) -> Callable[[Any], Any]:
             yield "", number, f"the text is not {encoding}"
             return
         words = {bool: "a truth value", int: "a number", float: "a number", str: "a text", list: "a list"}
-        decoder, blank = json.JSONDecoder(), re.compile(r"[ \t\n\r]*")
-        at, counted, number = blank.match(text, 0).end(), 0, 1
+        decoder = json.JSONDecoder()
+        blanks = re.compile(r"[ \t\n\r]*")
+
+        def skip(at: int) -> int:
+            found = blanks.match(text, at)
+            return found.end() if found else at
+
+        at, counted, number = skip(0), 0, 1
         in_array = text.startswith("[", at)
         count = 0
         closed = False
         if in_array:
-            at = blank.match(text, at + 1).end()
+            at = skip(at + 1)
             closed = text.startswith("]", at)
         while not closed and (in_array or at < len(text)):
             number += text.count("\n", counted, at)
@@ -578,7 +584,7 @@ def _taker(encoding: str, file: str, line: str) -> Callable[[Any], Any]:
                 return
             # In one line: outside of texts a line end is a blank, and in them it cannot be.
             yield text[at:end].replace("\r", " ").replace("\n", " "), number, None
-            at = blank.match(text, end).end()
+            at = skip(end)
             if not in_array:
                 continue
             closed = text.startswith("]", at)
@@ -588,12 +594,12 @@ def _taker(encoding: str, file: str, line: str) -> Callable[[Any], Any]:
                 yield "", number + text.count("\n", counted, at), "there is no ',' or ']' after an object"
                 return
             comma = at
-            at = blank.match(text, at + 1).end()
+            at = skip(at + 1)
             if text.startswith("]", at):
                 yield "", number + text.count("\n", counted, comma), "there is a comma after the last object"
                 return
-        if closed and blank.match(text, at + 1).end() != len(text):
-            rest = blank.match(text, at + 1).end()
+        if closed and skip(at + 1) != len(text):
+            rest = skip(at + 1)
             yield "", text.count("\n", 0, rest) + 1, "there is something after the end of the array"
 
     def take(batches: Any) -> Any:
