@@ -331,10 +331,10 @@ def test_a_storage_that_heeds_no_conditions_is_found_out_once(lake):
 
 
 def test_a_write_that_others_always_precede_gives_up(lake, monkeypatch):
-    from odibi_delta import writing
+    from odibi_delta import attempts, writing
 
     lake.write({"id": [0]})
-    monkeypatch.setattr(writing, "_TRIES", 3)
+    monkeypatch.setattr(attempts, "TRIES", 3)
     add = writing._Write._add
 
     def preceded(self, there, table):

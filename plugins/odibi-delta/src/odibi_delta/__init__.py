@@ -13,6 +13,7 @@ def odibi_formats() -> dict[str, str]:
     """The format of Delta tables, an engine each."""
     return {
         "pandas.delta": "odibi_delta.pandas_format:PandasDeltaFormat",
+        "spark.delta": "odibi_delta.spark_format:SparkDeltaFormat",
     }
 
 

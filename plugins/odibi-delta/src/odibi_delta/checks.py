@@ -130,7 +130,8 @@ def check_partitions(table: pa.Table, by: Sequence[str], where: str) -> None:
 def lost_partition(name: str, where: str) -> DataError:
     """That a column to partition by has values that would come back as null."""
     return DataError(
-        f"the column {name!r} to partition by has empty texts (or {NO_VALUE}), which a Delta table cannot tell from null",
+        f"the column {name!r} to partition by has empty texts (or {NO_VALUE}), which a Delta table cannot tell from"
+        " null",
         where=where,
         remedy="Replace them in a step before, by null for example.",
     )

@@ -28,6 +28,7 @@ from odibi_delta.location import Location, location
 from odibi_delta.log import Commit, iso
 from odibi_delta.opening import opened, schema_of
 from odibi_delta.options import LEAST_RETENTION, moment
+from odibi_delta.turns import turn
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -252,7 +253,7 @@ class Table:
             wanted = log.check_version(version)
         self._place.check_writable()
         table = opened(self._place)
-        with self._mapped():
+        with self._mapped(), turn(self._place, alone=False):
             table.restore(wanted)
         return int(table.version())
 
@@ -271,7 +272,7 @@ class Table:
         self._place.check_writable()
         table = opened(self._place)
         check_columns(zorder, schema_of(table, self._place).names, self._place.where, "column to sort by:")
-        with self._mapped():
+        with self._mapped(), turn(self._place, alone=False):
             sort = table.optimize.z_order
             told = sort(list(zorder), target_size=target_size) if zorder else table.optimize.compact(None, target_size)
         return Tidied(int(told["numFilesAdded"]), int(told["numFilesRemoved"]), int(table.version()))

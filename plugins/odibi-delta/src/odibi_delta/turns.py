@@ -36,11 +36,29 @@ def turn(place: Location, *, alone: bool) -> Iterator[None]:
     if place.scheme != "file":
         yield
         return
-    folder = Path(url2pathname(urlsplit(place.storage.uri(place.path)).path), FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    handle = _held(place, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
     finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _held(place: Location, how: int) -> int | None:
+    """A lock; ``None`` where there can be none, as whoever cannot write there says best what is wrong."""
+    folder = Path(url2pathname(urlsplit(place.storage.uri(place.path)).path), FOLDER)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # For reading: it may have been made by another user.
+        handle = os.open(folder / _LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, how)
+    except OSError:  # a file system without locks
         os.close(handle)
+        return None
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle

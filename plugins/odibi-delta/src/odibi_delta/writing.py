@@ -72,8 +72,7 @@ class _Write:
         if done is not None:
             return done
         self._place.check_writable()
-        with turn(self._place, alone=False):
-            return self._attempt(there)
+        return self._attempt(there)
 
     def _skipped(self, there: Any | None) -> WriteReport | None:
         """The report of a write that has nothing to do.
@@ -102,16 +101,18 @@ class _Write:
             table = self._new_table()
             seen = -1
         else:
-            self._describe(there)
+            with turn(self._place, alone=False):
+                self._describe(there)
             table = self._matching(there)
             seen = there.version()
         try:
-            if there is None:
-                self._create(table)
-            elif self._mode in KEYED:
-                self._merge(there, table)
-            else:
-                self._add(there, table)
+            with turn(self._place, alone=False):
+                if there is None:
+                    self._create(table)
+                elif self._mode in KEYED:
+                    self._merge(there, table)
+                else:
+                    self._add(there, table)
         except OdibiError:
             raise
         except BaseException as error:
@@ -303,11 +304,16 @@ def _look_after(place: Location, options: DeltaOptions) -> None:
     try:
         with mapped(place.where, place.options):
             table = opened(place)
-            if options.optimize is True:
-                table.optimize.compact()
-            elif options.optimize:
-                table.optimize.z_order(list(options.optimize))
-            if options.vacuum_hours is not None:
-                table.vacuum(retention_hours=options.vacuum_hours, dry_run=False, full=True)
+            with turn(place, alone=False):
+                _tidy(table, options)
     except OdibiError as error:
         _log.warning("%s: the rows are written, but the table was not tidied up: %s", place.where, error.what)
+
+
+def _tidy(table: Any, options: DeltaOptions) -> None:
+    if options.optimize is True:
+        table.optimize.compact()
+    elif options.optimize:
+        table.optimize.z_order(list(options.optimize))
+    if options.vacuum_hours is not None:
+        table.vacuum(retention_hours=options.vacuum_hours, dry_run=False, full=True)
