@@ -103,8 +103,11 @@ class Cluster:
             self._packages += getattr(kind, "spark_packages", ())
             for name, value in getattr(kind, "spark_conf", {}).items():
                 given = self._conf.get(name)
-                # Several extensions stand side by side.
-                self._conf[name] = f"{given},{value}" if given and name.endswith("extensions") else value
+                if not given:
+                    self._conf[name] = value
+                elif name.endswith("extensions") and value not in given.split(","):
+                    # Several stand side by side; of all else, the project's own setting counts.
+                    self._conf[name] = f"{given},{value}"
         for storage in storages:
             wanted = storage.native_options("spark")
             self._packages += list(wanted.get("packages", ()))
