@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.contracts.observer import NOTICE
 from odibi.errors import OdibiError, PluginBroken
+from odibi_spark.gateway import launched
 from odibi_spark.kinds import is_remote
+from odibi_spark.liveness import Pulse, be_patient
 from odibi_spark.progress import Watcher
 from odibi_spark.shelf import Shelf
 from odibi_spark.versions import filled
@@ -67,6 +69,7 @@ class Cluster:
     Attributes:
         shelf: the frames that are kept for those who will read them again.
         watcher: tells how far Spark is with a node's work.
+        pulse: sees whether a server of Spark Connect still answers.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Cluster:
         self._own: _Started | None = None
         self.shelf = Shelf()
         self.watcher = Watcher(lambda: self.spark, lambda: self.is_remote)
+        self.pulse = Pulse(lambda: self.spark)
 
     def expect(self, formats: Collection[type], storages: Collection[Storage]) -> None:
         """Note which packages and settings formats and storages need; a session that runs already has what it has."""
@@ -195,6 +199,7 @@ class Cluster:
         builder: Any = SparkSession.builder
         # Not one that this process may hold to another server.
         spark = builder.remote(self._remote).create()
+        be_patient(spark)
         for name, value in {"spark.sql.session.timeZone": "UTC", **self._conf}.items():
             with suppress(Exception):  # what is not for a running server to change, it says itself
                 spark.conf.set(name, value)
@@ -209,12 +214,12 @@ class Cluster:
                 where="engine spark",
                 remedy="Install a Java runtime and set JAVA_HOME, or use a Spark Connect server with 'remote'.",
             )
+        settings = {**self._settings(master), "spark.master": master, "spark.app.name": self._app_name}
+        launched(settings)
         builder: Any = SparkSession.builder
-        builder = builder.master(master).appName(self._app_name)
-        for name, value in self._settings(master).items():
+        for name, value in settings.items():
             builder = builder.config(name, value)
-        spark = builder.getOrCreate()
-        return spark
+        return builder.getOrCreate()
 
     def _settings(self, master: str) -> dict[str, str]:
         here = _ON_THIS_MACHINE if master.startswith("local") else {}

@@ -27,7 +27,7 @@ _DENIED = re.compile(
 _PASSING = re.compile(
     r"ConnectException|SocketTimeoutException|UnknownHostException|Connection (?:refused|reset)|StatusCode.UNAVAILABLE|"
     r"SlowDown|ServerBusy|503 Service|ExecutorLostFailure|FetchFailed|Py4JNetworkError|SparkContext was shut down|"
-    r"stopped SparkContext|InternalError \(Service"
+    r"stopped SparkContext|InternalError \(Service|Channel closed|NO_ACTIVE_SESSION|RETRIES_EXCEEDED"
 )
 _MISSING = ("PATH_NOT_FOUND", "FAILED_READ_FILE.FILE_NOT_EXIST", "TABLE_OR_VIEW_NOT_FOUND")
 

@@ -40,6 +40,8 @@ class SqlSession:
         self._tell: Callable[[Progress], None] | None = None
         self._marked: set[int] = set()
         self._mark_thread()
+        if self._remote:
+            cluster.pulse.begin()
 
     def sql(self, query: str, frames: Mapping[str, Any]) -> Any:
         """The result of a single query that sees ``frames`` under their names, and nothing else."""
@@ -77,6 +79,8 @@ class SqlSession:
         if self._closed.is_set():
             return
         self._closed.set()
+        if self._remote:
+            self._cluster.pulse.end()
         if self._tell is not None:
             self._cluster.watcher.forget(self._mark)
         if threading.get_ident() not in self._marked:
