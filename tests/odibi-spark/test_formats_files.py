@@ -424,3 +424,20 @@ def test_formats_of_dates() -> None:
     assert java_pattern("%d.%m.%Y um %H:%M") == "d.M.yyyy 'um' H:m"
     with pytest.raises(ValueError, match="%U"):
         java_pattern("%U")
+
+
+def test_formats_are_known_without_their_libraries() -> None:
+    import subprocess
+    import sys
+
+    code = """
+import sys, typing
+from importlib import import_module
+import odibi_spark
+for place in odibi_spark.odibi_formats().values():
+    module, _, name = place.partition(":")
+    typing.get_type_hints(getattr(import_module(module), name))
+print(sorted({"pandas", "pyarrow", "pyspark", "numpy"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import unquote, unquote_plus
 
 import attrs
 
 from odibi import option
 from odibi.contracts.format import WriteMode, WriteReport
-from odibi.errors import DataError, NotFound, OdibiError
+from odibi.errors import DataError, NotFound, OdibiError, PluginBroken
 from odibi_spark.failures import told
 from odibi_spark.formats.base import chosen, quoted
 from odibi_spark.kinds import functions_for, observation_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from odibi.contracts.format import Source, Target
 
@@ -50,7 +52,9 @@ class JdbcFormat:
     exact: ClassVar[bool] = False
 
     partition_column: str | None = option(
-        None, help="A column of numbers, dates or moments by which the table is cut into parts.", only="read"
+        None,
+        help="A column of numbers, dates or moments with a zone by which the table is cut into parts.",
+        only="read",
     )
     lower_bound: str | int | None = option(
         None, help="Where the second part begins, about; with partition_column.", only="read"
@@ -123,7 +127,7 @@ class JdbcFormat:
             )
         f = functions_for(frame)
         seen = observation_for(frame)
-        with _secretly(known), told(where):
+        with _secretly(known), told(where), _missing_told(where, table=False):
             observed = frame.observe(seen, f.count(f.lit(1)).alias("rows"))
             mode = "overwrite" if target.mode is WriteMode.OVERWRITE else "append"
             writer = observed.write.format("jdbc").mode(mode).options(**known)
@@ -188,12 +192,25 @@ def _known(storage: Any, where: str) -> dict[str, str]:
 
 @contextmanager
 def _missing_told(where: str, *, table: bool) -> Iterator[None]:
-    """A table that is not there is :class:`~odibi.errors.NotFound`."""
+    """A table that is not there is :class:`~odibi.errors.NotFound`, and a driver that is not is the user's to bring."""
     try:
         yield
     except OdibiError:
         raise
     except Exception as error:
+        if "ClassNotFoundException" in str(error) or "No suitable driver" in str(error):
+            raise PluginBroken(
+                "the Spark session lacks the driver of the database",
+                where=where,
+                remedy="Name its package in the engine's option packages, or its jar in jars; a session that runs"
+                " cannot load it.",
+            ) from None
+        if "Partition column type should be" in str(error):
+            raise DataError(
+                "the column of partition_column is neither a number, a date nor a moment with a zone",
+                where=where,
+                remedy="Take another column; in a query, a moment may be cast to a date.",
+            ) from None
         if table and any(each in str(error) for each in _MISSING):
             raise NotFound("there is no such table", where=where, remedy="Check its name and schema.") from None
         raise
@@ -210,12 +227,11 @@ def _secretly(known: Mapping[str, str]) -> Iterator[None]:
         after_host = url.partition("?")[2] or url.partition(";")[2]
         pieces = [piece.partition("=")[2] for piece in after_host.replace("&", ";").split(";")]
         login = url.partition("@")[0].rpartition("/")[2] if "@" in url else ""
-        hidden += [piece for piece in (*pieces, login, login.partition(":")[2]) if len(piece) > 2]
+        written = (*pieces, login, login.partition(":")[2])
+        hidden += [piece for each in written for piece in (each, unquote_plus(each), unquote(each)) if len(piece) > 2]
         what, remedy = error.what, error.remedy
         for each in sorted(hidden, key=len, reverse=True):
             what, remedy = what.replace(each, "***"), (remedy or "").replace(each, "***")
-        if "No suitable driver" in what or "ClassNotFoundException" in what or known.get("driver", "\0") in what:
-            remedy = "The session lacks the driver: name its package in the engine's option packages."
         error.what, error.remedy = what, remedy
         error.args = tuple(arg if not isinstance(arg, str) else what for arg in error.args)
         raise
