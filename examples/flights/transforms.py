@@ -1,4 +1,7 @@
-"""The functions that odibi.yaml names. A function gets the node's current frame first and its params by keyword."""
+"""The functions that odibi.yaml names. A function gets the node's current frame first and its params by keyword.
+
+They work on pandas frames, a row at a time, and say so: on Spark they are called where the rows are.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ ONE_NAME = {
 """Spellings in the registry of planes to the maker's usual name."""
 
 
-@transform
+@transform(frame="pandas", rowwise=True)
 def one_name_a_maker(planes: pd.DataFrame, column: str) -> pd.DataFrame:
     """Write each maker in one way."""
     return planes.assign(**{column: planes[column].replace(ONE_NAME)})
 
 
-@transform
+@transform(frame="pandas", rowwise=True)
 def describe_weather(flights: pd.DataFrame, strong_wind: float, fog: float) -> pd.DataFrame:
     """Say in a word what the weather was like; the last of several words that fit counts.
 
@@ -41,7 +44,7 @@ def describe_weather(flights: pd.DataFrame, strong_wind: float, fog: float) -> p
     return flights.assign(weather=weather)
 
 
-@transform
+@transform(frame="pandas", rowwise=True)
 def grade(carriers: pd.DataFrame, column: str, marks: Mapping[str, float]) -> pd.DataFrame:
     """Give the best mark whose bound is reached, and ``D`` where none is.
 

@@ -47,7 +47,7 @@ def transform(
         frame: the kind of frame that it works on, whatever engine its node runs on: ``"pandas"`` makes Spark call it
             with pandas frames. By default, it works on the frames of the node's engine.
         schema: the columns of what it returns (``"id long, name string"``), for engines that have to know them before
-            they call it; found out by calling it with an empty frame by default.
+            they call it; found out by calling it with some rows by default, which takes Spark a job.
     """
     if callable(function):
         setattr(function, MARK, {"name": function.__name__, "rowwise": False})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from functools import partial
 from time import monotonic_ns
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -402,12 +403,16 @@ class NodeBody:
         context.params = step.params
         if isinstance(step, Operation):
             return self._resources.operation(self._engine, step.operation, step.params).apply(frame, context)
-        kind, schema = frame_kind(self._resources.function(step.function))
+        function = self._resources.function(step.function)
+        kind, schema = frame_kind(function)
         call = getattr(context.engine, "call", None) if kind is not None and frame is not None else None
         if call is None:
             return self._call(step, frame, context)
-        rowwise = is_rowwise(self._resources.function(step.function))
-        return call(lambda other: self._call(step, other, context), frame, kind=kind, rowwise=rowwise, schema=schema)
+        params = dict(step.params)
+        if call_of(function).context:
+            params["context"] = context
+        # The function with its params and nothing of ours: it may have to travel.
+        return call(partial(function, **params), frame, kind=kind, rowwise=is_rowwise(function), schema=schema)
 
     def _call(self, step: Function, frame: Any, context: NodeContext) -> Any:
         """The current frame as the first argument, ``params`` by keyword, ``context`` for those who name it."""

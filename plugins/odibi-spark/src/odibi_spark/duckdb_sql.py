@@ -22,8 +22,8 @@ _INTERVALS = {
 def adapted(tree: Any) -> Any:
     """A tree that sqlglot has read as DuckDB's, such that its text in Spark's SQL means the same.
 
-    Dividing by zero gives infinity; a time without a zone stays one; intervals and numbers of rows are spelt as Spark has
-    them.
+    Dividing by zero gives infinity; a time without a zone stays one; intervals and numbers of rows are spelt as Spark
+    has them.
     """
     from sqlglot import exp
 

@@ -17,7 +17,8 @@ _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)*)\] *([^\n]*)")
 _STATE = re.compile(r"\s*SQLSTATE: \w+.*$")
 _JAVA = re.compile(r"(?:[\w$]+\.)+([\w$]*(?:Exception|Error)): *([^\n]*)")
 _FILE = re.compile(r"(?:file|s3a?|abfss?|wasbs?|hdfs|dbfs|gs)://?[^\s'\",;)]+")
-_PYTHON = re.compile(r"^(\w*(?:Error|Exception)): (.*)$", re.MULTILINE)
+_PYTHON = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*([\w.]+(?:: .*)?)")
+"""What a worker's Python raised, behind the trace of how it came to that."""
 
 _CANCELLED = ("JOB_CANCELLED", "OPERATION_CANCELED", "OPERATION_ABANDONED", "was cancelled", "cancelled part of")
 _DENIED = re.compile(
@@ -102,8 +103,9 @@ def _said(error: BaseException) -> tuple[str, str]:
     found = _CONDITION.findall(whole)
     # The last one is the cause of those before it.
     named = [each for each in found if not each[0].startswith(("FAILED_EXECUTE_UDF", "TASK_WRITE_FAILED"))] or found
-    if "Traceback (most recent call last)" in whole and (raised := _PYTHON.findall(whole)):
-        return "PYTHON", f"{raised[-1][0]}: {raised[-1][1]}"
+    if raised := _PYTHON.findall(whole):
+        kind, _, text = raised[-1].partition(": ")
+        return "PYTHON", f"{kind.rpartition('.')[2]}: {text}" if text else kind
     if named:
         condition, text = next((each for each in named if each[0].startswith("FAILED_READ_FILE")), named[-1])
         return condition, _sentence(text)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
+import threading
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odibi.errors import TransformError
@@ -10,6 +15,9 @@ from odibi_spark.failures import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_SOME_ROWS = 100
+_travelling = threading.Lock()
 
 
 def call(
@@ -38,30 +46,75 @@ def call(
 
 def _spread(function: Callable[[Any], Any], frame: Any, schema: str | None) -> Any:
     """Call the function in Spark's workers."""
-    wanted: Any = schema
-    if wanted is None:
-        wanted = _found_out(function, frame)
+    from pyspark.sql.pandas.types import to_arrow_schema
 
-    def work(batches: Iterator[Any]) -> Iterator[Any]:
-        for batch in batches:
-            yield function(batch)
-
+    if "context" in getattr(function, "keywords", {}):
+        raise TransformError(
+            "a function that works where the rows are cannot have the node's context",
+            remedy="Leave out its parameter 'context', or the mark 'rowwise'.",
+        )
+    spark = frame.sparkSession
     with told("a function on pandas frames"):
-        return frame.mapInPandas(work, wanted)
+        wanted = spark.createDataFrame([], schema).schema if schema is not None else _found_out(function, frame)
+        with _by_value(getattr(function, "func", function)):
+            return frame.mapInArrow(_Work(function, to_arrow_schema(wanted)), wanted)
+
+
+class _Work:
+    """Calls a function with some rows at a time, in a worker of Spark."""
+
+    def __init__(self, function: Callable[[Any], Any], schema: Any) -> None:
+        self._function = function
+        self._schema = schema
+
+    def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:
+        import pandas as pd
+        import pyarrow as pa
+
+        for batch in batches:
+            made = self._function(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
+            table = pa.Table.from_pandas(made, preserve_index=False)
+            yield from table.select(self._schema.names).cast(self._schema).to_batches()
+
+
+@contextmanager
+def _by_value(function: Any) -> Iterator[None]:
+    """Let a function of the project travel as it is: workers cannot import the module that it stands in."""
+    from pyspark.cloudpickle import register_pickle_by_value, unregister_pickle_by_value
+
+    modules = [sys.modules[__name__]]
+    own = sys.modules.get(getattr(function, "__module__", ""))
+    if own is not None and not _is_installed(own):
+        modules.append(own)
+    with _travelling:
+        for module in modules:
+            register_pickle_by_value(module)  # type: ignore[no-untyped-call]
+        try:
+            yield
+        finally:
+            for module in modules:
+                unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]
+
+
+def _is_installed(module: Any) -> bool:
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return True
+    homes = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return any(Path(file).is_relative_to(home) for home in homes)
 
 
 def _found_out(function: Callable[[Any], Any], frame: Any) -> Any:
-    """The columns that the function makes, of a frame without rows."""
+    """The columns that the function makes, of some rows: what it makes of none may have other types."""
     import pyarrow as pa
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    empty = _pandas(frame.limit(0).toArrow())
-    made = function(empty)
+    made = function(_pandas(frame.limit(_SOME_ROWS).toArrow()))
     found = pa.Schema.from_pandas(made, preserve_index=False)
     for field in found:
         if pa.types.is_null(field.type):
             raise TransformError(
-                f"the type of the column {field.name!r} does not show when the function gets no rows",
+                f"the type of the column {field.name!r} does not show in what the function makes of {_SOME_ROWS} rows",
                 remedy='Declare what it returns: @transform(frame="pandas", rowwise=True, schema="id long, ...").',
             )
     return from_arrow_schema(found, prefer_timestamp_ntz=True)
