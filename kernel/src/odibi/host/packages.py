@@ -36,11 +36,10 @@ _SHIPPED: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "odibi-spark": {
         "engine": ("spark",),
-        "storage": ("local_dbfs",),
-        "format": tuple(f"spark.{name}" for name in ("avro", "csv", "json", "orc", "parquet")),
+        "format": tuple(f"spark.{name}" for name in ("avro", "csv", "jdbc", "json", "orc", "parquet")),
         "transform": tuple(f"spark.{name}" for name in _OPERATIONS),
     },
-    "odibi-delta": {"format": ("delta",)},
+    "odibi-delta": {"format": ("delta", "pandas.delta", "spark.delta")},
     "odibi-sql": {"storage": ("postgres", "mysql", "sqlite", "sql_server"), "format": ("sql",)},
     "odibi-azure": {"storage": ("azure_adls", "azure_blob", "azure_sql"), "secret": ("azure_key_vault", "key_vault")},
     "odibi-s3": {"storage": ("s3",)},
