@@ -158,8 +158,13 @@ def _checked(text: str, where: str) -> OdibiError:  # noqa: ARG001
 
 
 def _no_feed(text: str, where: str) -> OdibiError:
-    found = re.search(r"version:? (\d+)", text)
-    at = f" at version {found[1]}" if found else ""
+    found = re.search(r"version:? \[?(\d+)", text)
+    return no_feed(where, int(found[1]) if found else None)
+
+
+def no_feed(where: str, version: int | None) -> DataError:
+    """That a table kept no changes, from a version on if that is known."""
+    at = "" if version is None else f" at version {version}"
     return DataError(
         f"the table kept no change data{at}",
         where=where,
@@ -168,9 +173,10 @@ def _no_feed(text: str, where: str) -> OdibiError:
 
 
 def _property(text: str, where: str) -> OdibiError:
-    found = re.search(r"\bdelta\.[\w.]+", text)
+    found = re.search(r"(\w+) is a reserved table property|\b(delta\.[\w.]+)", text)
+    name = next(filter(None, found.groups()), "") if found else ""
     return DataError(
-        f"the table cannot have the property {found[0]!r} with this value" if found else "a property is wrong",
+        f"the table cannot have the property {name!r} with this value" if name else "a property of the table is wrong",
         where=where,
         remedy="Check 'configuration' against Delta's table properties, such as delta.appendOnly: true.",
     )

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from odibi_delta.checks import check_columns
 from odibi_delta.reading import pinned, span
-from odibi_delta.spark_failures import told
+from odibi_delta.snapshot import snapshot
+from odibi_delta.spark_failures import no_feed, told
 from odibi_delta.spark_places import address, place_of, quoted, settings
 
 if TYPE_CHECKING:
     from odibi.contracts.engine import Engine
     from odibi.contracts.format import Source
+    from odibi_delta.location import Location
     from odibi_delta.options import DeltaOptions
 
 
@@ -23,6 +25,7 @@ def read(source: Source, options: DeltaOptions, engine: Engine) -> Any:
     place = place_of(source)
     if options.change_data_feed:
         first, last = span(place, options)
+        _check_feed(place, first)
         which = {"readChangeFeed": "true", "startingVersion": str(first)}
         which["endingVersion"] = str(place.log.latest() if last is None else last)
     else:
@@ -36,3 +39,14 @@ def read(source: Source, options: DeltaOptions, engine: Engine) -> Any:
             return frame
         check_columns(source.columns, columns, place.where)
         return frame.select(*(frame[quoted(name)] for name in source.columns))
+
+
+def _check_feed(place: Location, first: int) -> None:
+    """Refuse to read changes that the table does not keep: Spark would only say so when it computes the frame.
+
+    Raises:
+        DataError: it does not.
+    """
+    there = snapshot(place.log)
+    if there is not None and there.properties.get("delta.enableChangeDataFeed", "").lower() != "true":
+        raise no_feed(place.where, first)

@@ -135,7 +135,8 @@ class _Write:
             yield fit
             return
         # A frame of this write's own: nobody else may count on that it is kept, or lose it.
-        kept = fit.frame.select("*").persist()
+        with told(self._where, self._place.options, fit.unfit):
+            kept = fit.frame.select("*").persist()
         try:
             yield Fit(kept, fit.table, fit.added, fit.unfit)
         finally:
