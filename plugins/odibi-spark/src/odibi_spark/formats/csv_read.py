@@ -264,7 +264,11 @@ class _Group:
         values = [self._value(field) for field in map(self._field, names)]
         odd = f.lit(False)
         if not whole and self._format.quotechar is not None:
-            odd = f.length(f.regexp_replace(_LINE, self._not_quote(), "")) % 2 == 1
+            quote = f.lit(self._format.quotechar)
+            if self._format.escapechar is None:
+                odd = (f.length(_LINE) - f.length(f.replace(f.col(_LINE), quote, f.lit("")))) % 2 == 1
+            else:
+                odd = f.length(f.regexp_replace(_LINE, self._not_quote(), "")) % 2 == 1
         fault = self._fault_in(good)
         facts = {
             "head": f.lit(False) if whole else f.col("head"),
@@ -279,9 +283,11 @@ class _Group:
         )
         cells = flat.select(*facts, f.posexplode("values").alias("place", "value"))
         cells = cells.withColumn("value", reading.rules.cleaned(f.col("value")))
+        # Compiled by itself: the aggregation beside it is not.
+        cells = cells.select(*facts, "place", reading.rules.mask(f.col("value")).alias("mask"))
         first = f.col("place") == 0
         answers = cells.groupBy("place").agg(
-            f.bit_and(reading.rules.mask(f.col("value"))).alias("mask"),
+            f.bit_and("mask").alias("mask"),
             f.count_if(first & f.col("head")).alias("heads"),
             f.bool_or(first & f.col("odd")).alias("odd"),
             f.collect_set(f.when(first, f.col("undecodable"))).alias("undecodable"),

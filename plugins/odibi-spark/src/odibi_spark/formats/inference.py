@@ -129,8 +129,11 @@ class Rules:
 
     def cleaned(self, text: Any) -> Any:
         """The texts without white space around them, and without those that stand for no value."""
-        value = self.f.btrim(text, self.f.lit(_BLANK))
-        return self.f.when(~value.isin(*self.markers), value)
+        f, blanks = self.f, list(_BLANK)
+        # Trimming of more than spaces is slow in Spark, and hardly ever needed.
+        padded = f.substring(text, 1, 1).isin(blanks) | f.substring(text, -1, 1).isin(blanks)
+        value = f.when(padded, f.btrim(text, f.lit(_BLANK))).otherwise(text)
+        return f.when(~value.isin(*self.markers), value)
 
     def _truth(self, value: Any, true: tuple[str, ...], false: tuple[str, ...]) -> Any:
         return self.f.when(value.isin(*true), True).when(value.isin(*false), False)
