@@ -14,7 +14,10 @@ from typing import Any
 from benchmarks.figures import Report
 from benchmarks.settings import Settings
 
-SUITES = ("overhead", "makespan", "memory", "startup", "sql", "io", "warm", "warm-process", "cache", "journal", "s3")
+SUITES = (
+    *("overhead", "makespan", "memory", "startup", "sql", "io"),
+    *("warm", "warm-process", "cache", "journal", "s3", "spark"),
+)
 DISTRIBUTIONS = (
     "odibi-kernel",
     "odibi-pandas",
@@ -29,6 +32,8 @@ DISTRIBUTIONS = (
     "joblib",
     "diskcache",
     "odibi-s3",
+    "odibi-spark",
+    "pyspark",
     "obstore",
     "s3fs",
     "snakemake",

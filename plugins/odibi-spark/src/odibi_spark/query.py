@@ -10,7 +10,7 @@ import attrs
 from odibi.errors import TransformError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _SPARK = "spark"
 _READERS = ("read_", "cloud_files", "parquet_scan", "csv_scan", "iceberg_scan", "delta_scan")
@@ -22,7 +22,8 @@ class Query:
     """A query that was understood.
 
     Attributes:
-        text: in Spark's SQL, without a semicolon at its end.
+        text: in Spark's SQL, for :meth:`str.format`, with ``{t0}`` in the place of the first of the tables; without a
+            semicolon at its end.
         tables: the names of tables in it that are no common table expressions, as they are written.
     """
 
@@ -64,8 +65,11 @@ def parsed(query: str, dialect: str) -> Query:
             where="SQL",
             remedy="Write a SELECT; what it gives is the step's result. To store it, give the node a 'write'.",
         )
-    tables = tuple(dict.fromkeys(_tables(tree, frozenset())))
-    return Query(_without_end(query, dialect) if dialect == _SPARK else _translated(tree, dialect), tables)
+    found = list(_tables(tree, frozenset()))
+    tables = tuple(dict.fromkeys(table.name for table in found))
+    if dialect == _SPARK:
+        return Query(_with_marks(query, found, tables), tables)
+    return Query(_translated_with_marks(tree, found, tables, dialect), tables)
 
 
 def expression(text: str, engine: Any) -> str:
@@ -116,7 +120,7 @@ def known(name: str, frames: Iterable[str]) -> str:
     return found
 
 
-def _tables(node: Any, hidden: frozenset[str]) -> Iterator[str]:
+def _tables(node: Any, hidden: frozenset[str]) -> Iterator[Any]:
     """The tables below a node that are not common table expressions."""
     from sqlglot import exp
 
@@ -131,7 +135,7 @@ def _tables(node: Any, hidden: frozenset[str]) -> Iterator[str]:
             if node.args.get("db") or node.args.get("catalog"):
                 raise _elsewhere(node.sql(dialect=_SPARK))
             if node.name.casefold() not in hidden:
-                yield node.name
+                yield node
         elif (called := node.name or node.this.sql(dialect=_SPARK)).casefold().startswith(_READERS):
             raise _elsewhere(called)
     for child in node.iter_expressions():
@@ -147,14 +151,60 @@ def _elsewhere(name: str) -> TransformError:
     )
 
 
-def _without_end(query: str, dialect: str) -> str:
-    """The text of the one statement, without semicolons after it."""
+def _with_marks(query: str, found: Sequence[Any], tables: Sequence[str]) -> str:
+    """A user's own text with marks in the place of its tables, and without semicolons after it.
+
+    A table goes by its name all the same: where the text gives it no other, it gets that as its alias.
+    """
     import sqlglot
 
-    ends = [token for token in sqlglot.tokenize(query, read=dialect) if token.token_type.name == "SEMICOLON"]
-    for token in reversed(ends):
-        query = query[: token.start] + query[token.end + 1 :]
-    return query
+    changes = [(table.this.meta["start"], table.this.meta["end"] + 1, _mark(table, tables)) for table in found]
+    tokens = sqlglot.tokenize(query, read=_SPARK)
+    changes += [(each.start, each.end + 1, "") for each in tokens if each.token_type.name == "SEMICOLON"]
+    text, at = [], 0
+    for start, end, instead in sorted(changes):
+        text += [literal(query[at:start]), instead]
+        at = end
+    return "".join([*text, literal(query[at:])])
+
+
+def _mark(table: Any, tables: Sequence[str]) -> str:
+    mark = "{t" + str(tables.index(table.name)) + "}"
+    if table.args.get("alias"):
+        return mark
+    alias = " AS " + literal(quoted(table.name))
+    # A sample stands between a table and its alias.
+    return mark if table.args.get("sample") or _is_sampled(table) else mark + alias
+
+
+def _is_sampled(table: Any) -> bool:
+    from sqlglot import exp
+
+    return isinstance(table.parent, exp.TableSample)
+
+
+def _translated_with_marks(tree: Any, found: Sequence[Any], tables: Sequence[str], dialect: str) -> str:
+    from sqlglot import exp
+
+    for table in found:
+        at = tables.index(table.name)
+        if not table.args.get("alias"):
+            table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name, quoted=True)))
+        table.set("this", exp.to_identifier(f"odibi_table_{at}_"))
+    text = literal(_translated(tree, dialect))
+    for at in range(len(tables)):
+        text = text.replace(f"odibi_table_{at}_", "{t" + str(at) + "}")
+    return text
+
+
+def quoted(name: str) -> str:
+    """An identifier that means exactly ``name``."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def literal(text: str) -> str:
+    """Text that formatting leaves as it is."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _translated(tree: Any, dialect: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from odibi.contracts.engine import Progress
     from odibi_spark.cluster import Cluster
+    from odibi_spark.query import Query
 
 _AGAIN = 0.2
 """Seconds after which what is to be stopped is stopped once more: Spark forgets it for jobs that have not begun."""
@@ -25,7 +26,8 @@ _AGAIN = 0.2
 class SqlSession:
     """One attempt of one node: its queries, and its mark on all that its thread has Spark do.
 
-    A query sees its frames as common table expressions, so that their names stand in the query and nowhere else.
+    What a query calls its frames stands in the query and nowhere else: Spark knows them by random names while it looks
+    at it, and by none afterwards.
     """
 
     def __init__(self, cluster: Cluster, node: str, dialect: str) -> None:
@@ -53,7 +55,7 @@ class SqlSession:
         for name in used:
             _check_columns(name, frames[name])
         try:
-            result = _ask(self._spark, found.text, {name: frames[name] for name in used})
+            result = _ask(self._spark, found, frames)
             result.schema  # noqa: B018 - Connect looks at the query no sooner
         except Exception as error:
             self._refuse_if_interrupted(error)
@@ -127,26 +129,10 @@ class SqlSession:
             raise Cancelled("the query was stopped", where=self._node) from cause
 
 
-def _ask(spark: Any, text: str, frames: Mapping[str, Any]) -> Any:
+def _ask(spark: Any, found: Query, frames: Mapping[str, Any]) -> Any:
     """Have Spark answer; the frames are views of random names for as long as it thinks about the question."""
-    if not frames:
-        return spark.sql(text)
-    given = {f"f{at}": frame for at, frame in enumerate(frames.values())}
-    views = ", ".join(
-        f"{_quoted(name)} AS (SELECT * FROM {{{view}}})"  # noqa: S608 - both are ours
-        for view, name in zip(given, frames, strict=True)
-    )
-    # On a line of its own: it may end with a comment, and its lines count from the second.
-    return spark.sql(f"WITH {views} (\n{_literal(text)}\n)", **given)
-
-
-def _quoted(name: str) -> str:
-    return "`" + _literal(name).replace("`", "``") + "`"
-
-
-def _literal(text: str) -> str:
-    """Text that a formatter leaves as it is."""
-    return text.replace("{", "{{").replace("}", "}}")
+    given = {f"t{at}": frames[known(table, frames)] for at, table in enumerate(found.tables)}
+    return spark.sql(found.text, **given) if given else spark.sql(found.text.format())
 
 
 def _check_names(frames: Mapping[str, Any]) -> None:
@@ -168,7 +154,7 @@ def _check_columns(name: str, frame: Any) -> None:
 def _in_words(error: Any, frames: Mapping[str, Any], inputs: list[str]) -> TransformError:
     condition, details = condition_of(error)
     line = re.search(r"line (\d+)", str(error))
-    where = f"SQL line {max(int(line.group(1)) - 1, 1)}" if line and frames else "SQL"
+    where = f"SQL line {line.group(1)}" if line else "SQL"
     if condition.startswith("UNRESOLVED_COLUMN"):
         name = _last_part(details.get("objectName", ""))
         columns = list(dict.fromkeys(column for frame in frames.values() for column in frame.columns))
