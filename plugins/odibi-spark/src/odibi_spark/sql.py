@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.errors import Cancelled, TransformError
 from odibi_spark.failures import condition_of, explained, is_sparks
+from odibi_spark.kinds import functions_for
 from odibi_spark.query import known, parsed
 
 if TYPE_CHECKING:
@@ -131,8 +132,12 @@ class SqlSession:
 
 def _ask(spark: Any, found: Query, frames: Mapping[str, Any]) -> Any:
     """Have Spark answer; the frames are views of random names for as long as it thinks about the question."""
-    given = {f"t{at}": frames[known(table, frames)] for at, table in enumerate(found.tables)}
-    return spark.sql(found.text, **given) if given else spark.sql(found.text.format())
+    if not found.tables:
+        return spark.sql(found.text.format())
+    # Who drops a view lets go of what is kept of the very frame behind it; so that is another one, of the same rows.
+    every = functions_for(spark).lit(True)
+    given = {f"t{at}": frames[known(table, frames)].where(every) for at, table in enumerate(found.tables)}
+    return spark.sql(found.text, **given)
 
 
 def _check_names(frames: Mapping[str, Any]) -> None:
