@@ -47,7 +47,6 @@ class JdbcFormat:
 
     capabilities: ClassVar[Mapping[str, str]] = {
         "merge": "none: Spark's JDBC has no merge; a table format such as delta has",
-        "atomic": "none: each of Spark's tasks has a transaction of its own",
     }
     exact: ClassVar[bool] = False
 
