@@ -417,7 +417,7 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any]]] = {
     "a duration": (pa.table({"id": [dt.timedelta(1)]}), {"path": "new"}),
     "no such column to sort by": (THERE, {"optimize": ("idd",)}),
     "beside files": (THERE, {"mode": "append", "path": "files"}),
-    "a property": (THERE, {"path": "new", "configuration": {"delta.appendOnly": "maybe"}}),
+    "a property": (THERE, {"configuration": {"delta.deletedFileRetentionDuration": "soon"}}),
     "append only": (THERE, {"path": "grows"}),
 }
 

@@ -50,7 +50,7 @@ _PASSING = re.compile(
 _LOST = re.compile(
     r"DELTA_CONCURRENT_\w+|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|DELTA_PATH_EXISTS|DELTA_MAX_COMMIT_RETRIES"
     r"|delta\.exceptions\.(?:Concurrent\w+|MetadataChanged|ProtocolChanged)Exception|FileAlreadyExistsException"
-    r"|DELTA_SCHEMA_CHANGE_SINCE_ANALYSIS|DELTA_SCHEMA_CHANGED"
+    r"|DELTA_SCHEMA_CHANGE_SINCE_ANALYSIS|DELTA_SCHEMA_CHANGED|RemoteFileChangedException|PreconditionFailed"
 )
 _FULL = re.compile(r"No space left|[Dd]isk quota|File too large")
 _APPEND_ONLY = re.compile(r"DELTA_CANNOT_MODIFY_APPEND_ONLY")
@@ -174,7 +174,11 @@ def no_feed(where: str, version: int | None) -> DataError:
 
 def _property(text: str, where: str) -> OdibiError:
     found = re.search(r"(\w+) is a reserved table property|\b(delta\.[\w.]+)", text)
-    name = next(filter(None, found.groups()), "") if found else ""
+    return wrong_property(next(filter(None, found.groups()), "") if found else "", where)
+
+
+def wrong_property(name: str, where: str) -> DataError:
+    """That a table cannot have a property as it is wanted."""
     return DataError(
         f"the table cannot have the property {name!r} with this value" if name else "a property of the table is wrong",
         where=where,

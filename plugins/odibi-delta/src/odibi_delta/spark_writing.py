@@ -19,7 +19,7 @@ from odibi_delta.attempts import FIRST_ONLY, KEYED, Lost, beside_others, nothing
 from odibi_delta.checks import check_columns
 from odibi_delta.durable import make_durable
 from odibi_delta.snapshot import snapshot
-from odibi_delta.spark_failures import told
+from odibi_delta.spark_failures import told, wrong_property
 from odibi_delta.spark_fitting import Fit, as_new, as_part, check_same_partitions, checked_keys, checked_partitions
 from odibi_delta.spark_places import address, place_of, quoted, settings
 from odibi_delta.spark_sessions import beside
@@ -47,6 +47,7 @@ def write(frame: Any, target: Target, options: DeltaOptions) -> WriteReport:
     options.check_mode(target.mode, place.where)
     if options.target_file_size is not None and not options.optimize:
         _log.warning("%s: on Spark, target_file_size counts for 'optimize' alone", place.where)
+    _warn_of_others(place, frame.sparkSession)
     report = _Write(place, target, options, frame).report()
     if not report.skipped:
         _look_after(place, options, frame.sparkSession)
@@ -106,13 +107,11 @@ class _Write:
             try:
                 with told(self._where, self._place.options, fit.unfit), turn(self._place, alone=True):
                     self._commit(fit, there)
-            except Conflict:
-                raise Lost from None
-            except StorageError:
-                # The answer may have been lost, and not the commit.
+            except StorageError as error:
+                # The answer may have been lost, and not the commit; sent again, it then met itself.
                 mine = self._place.log.find(self._token, seen)
                 if mine is None:
-                    raise
+                    raise Lost if isinstance(error, Conflict) else error from None
             else:
                 mine = self._place.log.find(self._token, seen)
         return self._told(mine, rows)
@@ -230,7 +229,13 @@ class _Write:
         if wanted:
             said = ", ".join(f"{_text(name)} = {_text(value)}" for name, value in wanted.items())
             with beside(self._frame.sparkSession, settings(self._place)) as spark:
-                spark.sql(f"ALTER TABLE delta.{quoted(address(self._place))} SET TBLPROPERTIES ({said})").collect()
+                try:
+                    spark.sql(f"ALTER TABLE delta.{quoted(address(self._place))} SET TBLPROPERTIES ({said})").collect()
+                except Exception as error:
+                    if len(wanted) > 1 or "Unsupported table change" not in str(error):
+                        raise
+                    # Spark does not say which.
+                    raise wrong_property(next(iter(wanted)), self._where) from None
 
     # --- what is told -------------------------------------------------------------------------------------------------
 
@@ -257,6 +262,16 @@ class _Write:
 
 
 # --- afterwards -----------------------------------------------------------------------------------------------------
+
+
+def _warn_of_others(place: Location, spark: Any) -> None:
+    """Say so where a commit of this Spark could take the place of somebody else's."""
+    if place.scheme in ("s3", "s3a") and not spark.conf.get("spark.delta.logStore.s3a.impl", ""):
+        _log.warning(
+            "%s: on S3, Delta's jars do not leave it to the server who was first: let nothing but this Spark write to"
+            " the table meanwhile, or set spark.delta.logStore.s3a.impl to a log store that does",
+            place.where,
+        )
 
 
 def _look_after(place: Location, options: DeltaOptions, spark: Any) -> None:
