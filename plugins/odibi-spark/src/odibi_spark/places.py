@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -36,6 +39,17 @@ def address(storage: Storage, path: str) -> str:
             remedy="Run the node on another engine, or use a connection to a place that Spark can reach.",
         )
     return uri
+
+
+def remove_empty(storage: Storage, path: str) -> None:
+    """Remove folders without anything in them: they are no objects, but Spark leaves them in a file system."""
+    uri = storage.uri(path)
+    if not uri.startswith("file:"):
+        return
+    top = unquote(uri.removeprefix("file://"))
+    for folder, _, _ in os.walk(top, topdown=False):
+        with suppress(OSError):  # there is something in it
+            Path(folder).rmdir()
 
 
 def settings(storage: Storage) -> dict[str, str]:

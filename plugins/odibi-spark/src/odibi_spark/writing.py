@@ -26,7 +26,7 @@ from odibi.contracts.storage import ABSENT, ALWAYS, FolderStorage, check_path
 from odibi.errors import Conflict, DataError, InvalidPath, NotFound, StorageError
 from odibi_spark.failures import told
 from odibi_spark.kinds import functions_for, observation_for
-from odibi_spark.places import address
+from odibi_spark.places import address, remove_empty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,11 +119,27 @@ def save(
         if partition_by:
             writer = writer.partitionBy(*partition_by)
         writer.save(address(target.storage, path))
-        rows = int(seen.get["rows"])
+        rows = seen.get.get("rows")
+        if rows is None:
+            # Written it is; but a server of Connect that has much to do does not wait for the count, and leaves it out.
+            rows = counted(frame, spark_name, options, target, path, name=name)
     if partition_by and not rows:
         # One part without rows keeps the columns; a target without any part could not be read again.
         return save(frame, spark_name, options, target, path, name=name, partition_by=())
-    return rows
+    return int(rows)
+
+
+def counted(frame: Any, spark_name: str, options: Mapping[str, str], target: Target, path: str, *, name: str) -> int:
+    """How many rows there are in the objects that :func:`save` wrote; reads them."""
+    if not _named(target, path, name):
+        return 0
+    reader = frame.sparkSession.read.format(spark_name).schema(frame.schema).options(**options)
+    reader = reader.option("recursiveFileLookup", "true").option("pathGlobFilter", f"{name}-*")
+    if spark_name == "csv":
+        reader = reader.option("multiLine", "true")
+    elif spark_name == "json":
+        reader = reader.option("lineSep", "\n")
+    return int(reader.load(address(target.storage, path)).count())
 
 
 # --- the whole target -----------------------------------------------------------------------------------------------
@@ -342,3 +358,4 @@ def _discard(target: Target, stage: str) -> None:
     with suppress(StorageError):
         for stat in list(target.storage.list(stage)):
             target.storage.delete(stat.path)
+    remove_empty(target.storage, stage)
