@@ -303,7 +303,8 @@ class EngineSuite(SqlPromises, FilePromises):
         frame = bench.engine.read(bench.source("in/people"))
         before = PEOPLE if self.lazy else bench.table(frame)
         bench.write(people(9), "in/people")
-        bench.storage.delete("in/people")
+        for stat in list(bench.storage.list("in")):
+            bench.storage.delete(stat.path)
         try:
             found = bench.table(frame)
         except (NotFound, DataError):

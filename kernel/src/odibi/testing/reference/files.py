@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -88,8 +88,8 @@ class FileStorage:
 
     def delete(self, path: str) -> None:
         """Remove an object."""
-        with self._alone():
-            self._file(path).unlink(missing_ok=True)
+        with self._alone(), suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            self._file(path).unlink()
 
     def replace_folder(self, staged: str, path: str, *, when: When = ALWAYS) -> bool:
         """Make one folder the other, in one step of the system; ``False`` where it has none."""
