@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any
-
+from odibi.contracts import amounts
 from odibi.contracts.storage import check_path
 from odibi.errors import InvalidPath
-
-_BYTES = {"": 1, "B": 1} | {
-    f"{letter}{kind}": base**power
-    for kind, base in (("B", 1000), ("IB", 1024))
-    for power, letter in enumerate("KMGTP", 1)
-}
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_QUANTITY = re.compile(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*")
 
 
 def folder(text: str) -> str:
@@ -31,31 +20,21 @@ def folder(text: str) -> str:
 
 
 def size(given: int | str | None) -> int | None:
-    """Bytes, of a number or of text with a unit (``10GB``, ``512MiB``).
+    """Bytes; ``None`` stays ``None``.
 
     Raises:
-        ValueError: it is no size, or less than a byte.
+        ValueError: it is no size.
     """
-    if given is None:
-        return None
-    bytes_ = _quantity(given, _BYTES, str.upper)
-    if bytes_ is None or bytes_ < 1:
-        raise ValueError(f"{given!r} is no size; give a number of bytes, or one with a unit, such as 10GB or 512MiB")
-    return int(bytes_)
+    return None if given is None else amounts.size(given)
 
 
 def duration(given: float | str | None) -> float | None:
-    """Seconds, of a number or of text with a unit (``90s``, ``36h``, ``7d``).
+    """Seconds; ``None`` stays ``None``.
 
     Raises:
-        ValueError: it is no duration, or not above 0.
+        ValueError: it is no duration.
     """
-    if given is None:
-        return None
-    seconds = _quantity(given, _SECONDS, str.lower)
-    if seconds is None or not 0 < seconds < float("inf"):
-        raise ValueError(f"{given!r} is no duration; give a number of seconds, or one with a unit, such as 90s or 7d")
-    return seconds
+    return None if given is None else amounts.duration(given)
 
 
 def pause(given: float | str) -> float:
@@ -80,11 +59,3 @@ def positive(given: int) -> int:
     if given < 1:
         raise ValueError(f"{given} is too few; give 1 or more")
     return given
-
-
-def _quantity(given: float | str, units: dict[str, Any], fold: Callable[[str], str]) -> float | None:
-    if isinstance(given, str):
-        match = _QUANTITY.fullmatch(given)
-        unit = units.get(fold(match[2])) if match else None
-        return float(match[1]) * unit if match and unit else None
-    return None if isinstance(given, bool) else float(given)
