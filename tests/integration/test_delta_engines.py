@@ -33,7 +33,7 @@ from spark_clusters import connect_server
 from spark_jars import NoJarsError, as_option, jars
 
 from odibi.contracts.format import Source, Target, WriteMode, WriteReport
-from odibi.errors import DataError, OdibiError
+from odibi.errors import DataError, OdibiError, TransformError
 from odibi_delta.maintenance import Table
 from odibi_delta.pandas_format import PandasDeltaFormat
 from odibi_delta.spark_format import SparkDeltaFormat
@@ -417,7 +417,8 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any]]] = {
     "a duration": (pa.table({"id": [dt.timedelta(1)]}), {"path": "new"}),
     "no such column to sort by": (THERE, {"optimize": ("idd",)}),
     "beside files": (THERE, {"mode": "append", "path": "files"}),
-    "a property": (THERE, {"configuration": {"delta.deletedFileRetentionDuration": "soon"}}),
+    "a property": (THERE, {"configuration": {"delta.nonsense": "x"}}),
+    "a property of a new table": (THERE, {"path": "new", "configuration": {"delta.nonsense": "x"}}),
     "append only": (THERE, {"path": "grows"}),
 }
 
@@ -443,6 +444,30 @@ def test_the_same_mistakes_are_the_same_errors(sides: tuple[Side, Side]) -> None
     assert not differ, "".join(f"\n{case}:{text}" for case, text in differ.items())
     for path in ("t", "narrow", "grows"):
         assert len(Table(rs.lake, path).history()) == 1, path
+
+
+@pytest.mark.parametrize("path", ["t", "new"])
+@pytest.mark.parametrize("property_", ["delta.appendOnly", "delta.deletedFileRetentionDuration"])
+def test_spark_refuses_a_value_that_a_property_cannot_have(sides: tuple[Side, Side], path: str, property_: str) -> None:
+    rs, spark = sides
+    rs.write(THERE)
+    with pytest.raises(DataError) as caught:
+        spark.write(THERE, path=path, configuration={property_: "soon"})
+    assert f"the table cannot have the property {property_!r}" in str(caught.value)
+
+
+def test_a_name_that_spark_cannot_have(sides: tuple[Side, Side]) -> None:
+    with pytest.raises(DataError, match="has a character that Delta on Spark does not take"):
+        sides[1].write({"a b": [1]})
+
+
+def test_an_error_of_the_frame_is_told_as_one(sides: tuple[Side, Side]) -> None:
+    _, spark = sides
+    target = Target(spark.lake, "lake", SparkDeltaFormat(), "delta", "p", "t")
+    frame = spark.engine.native.sql("SELECT 1 / (id - id) AS x FROM range(3)")
+    with pytest.raises(TransformError, match="Division by zero"):
+        target.format.write(frame, target, spark.engine)  # type: ignore[union-attr]
+    assert spark.version() is None
 
 
 READS: list[dict[str, Any]] = [
@@ -568,7 +593,13 @@ pipelines:
         transform:
           steps:
             - sql: SELECT customer, CAST(SUM(amount) AS DOUBLE) AS total FROM df GROUP BY customer
-        write: {connection: lake, path: gold/totals, format: delta, mode: upsert, keys: [customer]}
+        write:
+          connection: lake
+          path: gold/totals
+          format: delta
+          mode: upsert
+          keys: [customer]
+          options: {configuration: {shop.owner: me}, optimize: [customer]}
       - name: log
         read: {connection: lake, path: bronze/orders, format: delta}
         depends_on: [orders]
@@ -615,6 +646,13 @@ def test_a_project_on_a_session_that_is_started_for_it(tmp_path: Path) -> None:
     }
     assert states == {"orders": "reused", "totals": "reused", "log": "reused"}
     assert "starting Spark" not in again.stderr
+    (tmp_path / "lake/in/orders.csv").write_text("id,customer,amount\n4,bob,1.0\n5,cid,7.0\n")
+    more = run(tmp_path, "run", "--json")
+    assert more.returncode == 0, more.stderr
+    totals = rows("gold/totals")
+    assert [(row["customer"], row["total"]) for row in totals] == [("ann", 3.5), ("bob", 4.0), ("cid", 7.0)]
+    history = Table(LocalStorage(base_path=str(tmp_path / "lake")), "gold/totals").history()
+    assert "MERGE" in [entry.operation for entry in history]
 
 
 PLAIN = """

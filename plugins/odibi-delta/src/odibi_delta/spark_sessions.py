@@ -29,6 +29,10 @@ def beside(spark: Any, conf: Mapping[str, str]) -> Iterator[Any]:
         conf: what to set.
     """
     remote = is_remote(spark)
+    if remote and not hasattr(type(spark), "cloneSession"):
+        # Before Spark 4.1: a server that has been told how to get to the table needs no more.
+        yield spark
+        return
     session = spark.cloneSession() if remote else spark.newSession()
     try:
         for name, value in conf.items():

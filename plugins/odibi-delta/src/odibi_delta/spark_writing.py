@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -39,6 +40,10 @@ _log = logging.getLogger("odibi_delta")
 
 _FOLDERS_AT_ONCE = "64"
 """How many tasks a vacuum has to look for files; Spark's default of 10,000 is for far larger tables."""
+
+
+_VALUE = re.compile(r'For input string: "([^"\n]*)"|(\S+) is not a valid INTERVAL')
+"""How Spark refuses the value of a property."""
 
 
 def write(frame: Any, target: Target, options: DeltaOptions) -> WriteReport:
@@ -183,7 +188,8 @@ class _Write:
         # Where somebody else has just made the table, this fails, and decides anew.
         configured = {name: value for name, value in self._options.configuration.items() if name.startswith("delta.")}
         writer = self._writer(fit.frame).mode("error").options(**configured)
-        writer.partitionBy(*self._target.partition_by).save(address(self._place))
+        with self._properties_told():
+            writer.partitionBy(*self._target.partition_by).save(address(self._place))
         self._describe(configured, None)
 
     def _writer(self, frame: Any) -> Any:
@@ -228,14 +234,20 @@ class _Write:
             wanted["comment"] = str(self._options.description)
         if wanted:
             said = ", ".join(f"{_text(name)} = {_text(value)}" for name, value in wanted.items())
-            with beside(self._frame.sparkSession, settings(self._place)) as spark:
-                try:
-                    spark.sql(f"ALTER TABLE delta.{quoted(address(self._place))} SET TBLPROPERTIES ({said})").collect()
-                except Exception as error:
-                    if len(wanted) > 1 or "Unsupported table change" not in str(error):
-                        raise
-                    # Spark does not say which.
-                    raise wrong_property(next(iter(wanted)), self._where) from None
+            with beside(self._frame.sparkSession, settings(self._place)) as spark, self._properties_told():
+                spark.sql(f"ALTER TABLE delta.{quoted(address(self._place))} SET TBLPROPERTIES ({said})").collect()
+
+    @contextmanager
+    def _properties_told(self) -> Iterator[None]:
+        """Name the property that cannot have its value; Spark names the value alone."""
+        try:
+            yield
+        except Exception as error:
+            if found := _VALUE.search(str(error)):
+                wrong = [name for name, value in self._options.configuration.items() if value in found.groups()]
+                if wrong:
+                    raise wrong_property(wrong[0], self._where) from None
+            raise
 
     # --- what is told -------------------------------------------------------------------------------------------------
 
