@@ -17,7 +17,7 @@ from odibi.contracts.observer import NOTICE
 from odibi.errors import OdibiError, PluginBroken
 from odibi_spark.gateway import launched
 from odibi_spark.kinds import is_remote
-from odibi_spark.liveness import Pulse, be_patient
+from odibi_spark.liveness import Pulse, be_brief, be_patient
 from odibi_spark.progress import Watcher
 from odibi_spark.shelf import Shelf
 from odibi_spark.versions import filled
@@ -272,6 +272,8 @@ def _is_alive(spark: Any) -> bool:
 def _stop(own: _Started) -> None:
     _started.pop(id(own.spark), None)
     with suppress(Exception):  # it is gone, or its server is
+        if is_remote(own.spark):
+            be_brief(own.spark)
         own.spark.stop()
 
 

@@ -26,6 +26,11 @@ def be_patient(spark: Any) -> None:
     spark.client.set_retry_policies([policy])
 
 
+def be_brief(spark: Any) -> None:
+    """Have the client ask no more than once, as what it says now is a farewell."""
+    spark.client.set_retry_policies([])
+
+
 class Pulse:
     """Asks the server something simple now and then, while there is work; hangs up when there is no answer.
 
