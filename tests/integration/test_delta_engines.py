@@ -49,9 +49,9 @@ DELTA = {
 }
 
 
-def had() -> list[Path]:
+def had(name: str = "delta") -> list[Path]:
     try:
-        return jars("delta")
+        return jars(name)
     except NoJarsError as reason:
         pytest.skip(str(reason))
 
@@ -115,7 +115,7 @@ class Side:
 
 @pytest.fixture(scope="module")
 def spark() -> Iterator[Any]:
-    with connect_server(jars=had(), conf=DELTA) as server:
+    with connect_server(jars=[*had(), *had("s3a")], conf=DELTA) as server:
         session = server.session()
         yield session
         session.stop()
@@ -560,6 +560,40 @@ def test_only_one_makes_a_table(sides: tuple[Side, Side]) -> None:
     assert made.count(True) == 1
     assert len(sides[0].rows()) == 1
     assert len(Table(sides[0].lake, "t").history()) == 1
+
+
+# --- object stores ----------------------------------------------------------------------------------------------------
+
+
+def test_each_write_takes_the_keys_of_its_connection(spark: Any, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("moto")
+    storages = pytest.importorskip("odibi_s3.storage")
+    from s3_servers import moto_server
+
+    with moto_server() as server:
+        lake = storages.S3Storage(
+            bucket=server.make_bucket("odibi-delta-engines"),
+            prefix="some where/é",
+            endpoint=server.endpoint,
+            region="us-east-1",
+            access_key_id=server.key,
+            secret_access_key=server.secret,
+        )
+        rs = Side("delta-rs", PandasDeltaFormat, ArrowEngine(), lake)
+        other = Side("spark", SparkDeltaFormat, SparkEngine(spark_session=spark), lake)
+        assert other.write(THERE).rows == 2
+        assert rs.write({"id": [5], "v": ["e"]}, "append").rows == 1
+        assert other.write({"id": [5], "v": ["e"]}, "append").skipped
+        done = other.write(
+            COMING, "upsert", keys=("id",), configuration={"shop.owner": "me"}, optimize=True, schema_mode="merge"
+        )
+        assert done.version == rs.version() == other.version()
+        assert rs.rows() == other.rows()
+        assert [row["v"] for row in rs.rows()] == ["a", "B", "C", "e"]
+        assert "let nothing but this Spark write" in caplog.text
+        lake.close()
+    said = json.dumps(dict(spark.conf.getAll))
+    assert server.secret not in said + caplog.text
 
 
 # --- classic sessions, in processes of their own ----------------------------------------------------------------------
