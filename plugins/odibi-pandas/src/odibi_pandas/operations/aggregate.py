@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import names_of, refuse_repeats, require, unused
 from odibi.errors import TransformError
 from odibi_pandas.operations.expressions import enclosed
 from odibi_pandas.operations.measures import FUNCTIONS, measure
-from odibi_pandas.operations.names import names_of, quoted, refuse_repeats, require, unused
+from odibi_pandas.operations.names import quoted
 from odibi_pandas.operations.tables import ask, frame_of, row_numbers, table_of
 
 if TYPE_CHECKING:

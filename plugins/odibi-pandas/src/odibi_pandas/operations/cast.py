@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import require
 from odibi.errors import TransformError
 from odibi_pandas.operations.kinds import arrow_type
-from odibi_pandas.operations.names import require
 from odibi_pandas.operations.tables import frame_of, shown, table_of
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import names_of, refuse_repeats, require
 from odibi.errors import TransformError
-from odibi_pandas.operations.names import names_of, refuse_repeats, require
 from odibi_pandas.operations.tables import frame_of, table_of
 
 if TYPE_CHECKING:

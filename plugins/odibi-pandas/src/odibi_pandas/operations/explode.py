@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import listed, names_of, require
 from odibi.errors import TransformError
-from odibi_pandas.operations.names import listed, names_of, require
 from odibi_pandas.operations.tables import frame_of, table_of
 
 if TYPE_CHECKING:

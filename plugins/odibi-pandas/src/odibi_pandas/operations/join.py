@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import listed, refuse_repeats, require
 from odibi.errors import TransformError
 from odibi_pandas.operations.kinds import kind_of
-from odibi_pandas.operations.names import listed, quoted, refuse_repeats, require
+from odibi_pandas.operations.names import quoted
 from odibi_pandas.operations.tables import ask, frame_of, key_table, shown, table_of
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import listed, names_of, refuse_repeats, require
 from odibi.errors import TransformError
 from odibi_pandas.operations.kinds import kind_of
 from odibi_pandas.operations.measures import measure
-from odibi_pandas.operations.names import listed, names_of, refuse_repeats, require
 from odibi_pandas.operations.tables import ask, frame_of, key_table, numbers, table_of
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import names_of, require, unused
 from odibi.errors import TransformError
 from odibi_pandas.operations.expressions import enclosed, sees_one_row
-from odibi_pandas.operations.names import names_of, quoted, require, unused
+from odibi_pandas.operations.names import quoted
 from odibi_pandas.operations.tables import ask, frame_of, key_table, numbers, row_numbers, table_of
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import listed, names_of
 from odibi.errors import TransformError
 from odibi_pandas.operations.kinds import kind_of
-from odibi_pandas.operations.names import listed, names_of
 from odibi_pandas.operations.rows import DropDuplicates
 from odibi_pandas.operations.tables import frame_of, table_of
 

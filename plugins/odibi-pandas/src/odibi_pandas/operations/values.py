@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import listed, names_of, require, unused
 from odibi.errors import TransformError
 from odibi_pandas.operations.expressions import enclosed, sees_one_row
 from odibi_pandas.operations.kinds import kind_of
-from odibi_pandas.operations.names import listed, names_of, quoted, require, unused
+from odibi_pandas.operations.names import quoted
 from odibi_pandas.operations.tables import ask, frame_of, row_numbers, table_of
 
 if TYPE_CHECKING:

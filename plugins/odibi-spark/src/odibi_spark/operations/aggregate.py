@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import names_of, refuse_repeats, require
 from odibi.errors import TransformError
+from odibi_spark.kinds import functions_for
 from odibi_spark.operations.expressions import asks_tables, column_of, enclosed, quoted_for
 from odibi_spark.operations.failures import explained
-from odibi_spark.operations.frames import analyze, functions_for, named, types_of
+from odibi_spark.operations.frames import analyze, named, types_of
 from odibi_spark.operations.measures import FUNCTIONS, measure
-from odibi_spark.operations.names import names_of, quoted, refuse_repeats, require
+from odibi_spark.operations.names import quoted
 from odibi_spark.operations.rows import asked
 
 if TYPE_CHECKING:

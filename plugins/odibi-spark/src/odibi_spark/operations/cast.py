@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import require
 from odibi.errors import TransformError
+from odibi_spark.kinds import functions_for
 from odibi_spark.operations.conversions import Conversion
 from odibi_spark.operations.failures import explained, failure, shown
-from odibi_spark.operations.frames import analyze, functions_for, named, plain, types_of
+from odibi_spark.operations.frames import analyze, named, plain, types_of
 from odibi_spark.operations.kinds import kind_of, spark_type, word_of
-from odibi_spark.operations.names import require
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

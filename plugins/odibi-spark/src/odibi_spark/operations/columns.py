@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import names_of, refuse_repeats, require
 from odibi.errors import TransformError
 from odibi_spark.operations.frames import named, places, plain
-from odibi_spark.operations.names import names_of, refuse_repeats, require
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import listed, names_of, require
 from odibi.errors import TransformError
+from odibi_spark.kinds import functions_for
 from odibi_spark.operations.failures import failure
-from odibi_spark.operations.frames import functions_for, named, places, plain, types_of
+from odibi_spark.operations.frames import named, places, plain, types_of
 from odibi_spark.operations.kinds import word_of
-from odibi_spark.operations.names import listed, names_of, require
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

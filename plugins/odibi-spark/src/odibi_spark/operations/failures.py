@@ -10,8 +10,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from odibi.contracts.columns import did_you_mean
 from odibi.errors import TransformError
-from odibi_spark.operations.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -6,7 +6,7 @@ plain names of :func:`plain` is free of all that; :func:`named` gives the column
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,11 +42,3 @@ def analyze(frame: DataFrame) -> None:
     is about a column that it cannot know.
     """
     _ = frame.selectExpr("1 AS n").schema
-
-
-def functions_for(frame: DataFrame) -> Any:
-    """The module of functions that make columns for such a frame; one process may hold frames of both kinds."""
-    from importlib import import_module
-
-    is_remote = type(frame).__module__.startswith("pyspark.sql.connect")
-    return import_module("pyspark.sql.connect.functions" if is_remote else "pyspark.sql.functions")

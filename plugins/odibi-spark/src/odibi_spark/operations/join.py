@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import listed, refuse_repeats, require
 from odibi.errors import TransformError
+from odibi_spark.kinds import functions_for
 from odibi_spark.operations.failures import explained, failure, shown
-from odibi_spark.operations.frames import analyze, functions_for, named, places, plain, types_of
+from odibi_spark.operations.frames import analyze, named, places, plain, types_of
 from odibi_spark.operations.kinds import common_type, kind_of, word_of
-from odibi_spark.operations.names import listed, refuse_repeats, require
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

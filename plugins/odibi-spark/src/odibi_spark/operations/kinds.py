@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from odibi.contracts.columns import did_you_mean, listed
 from odibi.errors import TransformError
-from odibi_spark.operations.names import did_you_mean, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

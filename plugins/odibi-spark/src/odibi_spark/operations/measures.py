@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from odibi.contracts.columns import did_you_mean, listed
 from odibi.errors import TransformError
 from odibi_spark.operations.kinds import kind_of, word_of
-from odibi_spark.operations.names import did_you_mean, listed
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import listed, names_of, require
 from odibi.errors import TransformError
+from odibi_spark.kinds import functions_for
 from odibi_spark.operations.expressions import asks_tables, column_of, enclosed, sees_one_row
 from odibi_spark.operations.failures import explained
-from odibi_spark.operations.frames import analyze, functions_for, named, places, plain, types_of
+from odibi_spark.operations.frames import analyze, named, places, plain, types_of
 from odibi_spark.operations.kinds import can_be_compared
-from odibi_spark.operations.names import listed, names_of, require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import listed, names_of
 from odibi.errors import TransformError
-from odibi_spark.operations.frames import functions_for, named, plain, types_of
+from odibi_spark.kinds import functions_for
+from odibi_spark.operations.frames import named, plain, types_of
 from odibi_spark.operations.kinds import common_type, kind_of, word_of
-from odibi_spark.operations.names import listed, names_of
 from odibi_spark.operations.rows import distinct
 
 if TYPE_CHECKING:

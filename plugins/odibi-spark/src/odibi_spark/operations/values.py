@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from odibi import option
+from odibi.contracts.columns import listed, names_of, require
 from odibi.errors import TransformError
+from odibi_spark.kinds import functions_for
 from odibi_spark.operations.expressions import asks_tables, column_of, enclosed, sees_one_row
 from odibi_spark.operations.failures import explained
-from odibi_spark.operations.frames import analyze, functions_for, named, plain, types_of
+from odibi_spark.operations.frames import analyze, named, plain, types_of
 from odibi_spark.operations.literals import literal
-from odibi_spark.operations.names import listed, names_of, require
 from odibi_spark.operations.rows import asked
 
 if TYPE_CHECKING:
