@@ -75,7 +75,7 @@ def rows(place: Path) -> Any:
     frame = found.select(sorted(found.column_names)).to_pandas()
     for name in frame.columns:
         if isinstance(frame[name].dtype, pd.DatetimeTZDtype) or frame[name].dtype.kind == "M":
-            frame[name] = pd.to_datetime(frame[name], utc=True).astype("int64") // 1000
+            frame[name] = pd.to_datetime(frame[name], utc=True).dt.as_unit("us").astype("int64")
     return frame.sort_values(list(frame.columns), ignore_index=True)
 
 

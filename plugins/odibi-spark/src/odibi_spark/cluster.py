@@ -34,6 +34,8 @@ _DEFAULTS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # As every other reader has them; what Spark writes otherwise has no zone to those who do not know better.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # Files carry sums of their pages; a flipped bit is an error and not a value.
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
 }
