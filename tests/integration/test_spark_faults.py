@@ -213,8 +213,15 @@ def test_an_append_outlives_the_worker_that_is_killed_in_it(tmp_path: Path) -> N
 
 
 def has_java(process: subprocess.Popen[str]) -> bool:
-    found = subprocess.run(["ps", "-o", "args=", "-s", str(process.pid)], capture_output=True, text=True, check=False)
-    return "org.apache.spark.deploy.SparkSubmit" in found.stdout
+    return any(command.startswith("java\0") or "/java\0" in command for command in commands(process.pid))
+
+
+def commands(group: int) -> Iterator[str]:
+    """The command lines of a process group."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getpgid(int(entry.name)) == group:
+                yield (entry / "cmdline").read_text(errors="replace")
 
 
 POINTS = {
@@ -247,7 +254,8 @@ def test_a_run_that_was_killed_is_resumed(tmp_path: Path, point: str) -> None:
     assert shown(tmp_path) == {"log", "whole", "more"}
     if point != "Spark starts":
         assert before == 1
-        assert states["log"] in ("restored", "reused")
+        # Its rows are wanted by the node that was killed, so it may be asked for them; they are not written again.
+        assert states["log"] in ("restored", "reused", "succeeded")
         assert (tmp_path / "ran").read_text().count("first") == 1, "what was finished is not done again"
     assert set(run(tmp_path).values()) == {"reused"}
 

@@ -11,7 +11,7 @@ from odibi.errors import AccessDenied, Cancelled, DataError, NotFound, OdibiErro
 from odibi_spark.operations.failures import recognised
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)*)\] *([^\n]*)")
 _STATE = re.compile(r"\s*SQLSTATE: \w+.*$")
@@ -30,6 +30,9 @@ _PASSING = re.compile(
     r"SlowDown|ServerBusy|503 Service|ExecutorLostFailure|FetchFailed|Py4JNetworkError|SparkContext was shut down|"
     r"stopped SparkContext|InternalError \(Service|Channel closed|NO_ACTIVE_SESSION|RETRIES_EXCEEDED"
 )
+on_damage: list[Callable[[str], OdibiError | None]] = []
+"""Asked about each file that cannot be read; whoever knows it says what that means."""
+
 _MISSING = ("PATH_NOT_FOUND", "FAILED_READ_FILE.FILE_NOT_EXIST", "TABLE_OR_VIEW_NOT_FOUND")
 
 
@@ -76,6 +79,9 @@ def explained(error: BaseException, where: str, *, data: bool = False) -> OdibiE
     if condition.startswith("FAILED_READ_FILE") or (data and _FILE.search(whole)):
         file = _FILE.search(whole)
         name = unquote(file.group()).rstrip(".") if file else "a file"
+        for told_of in on_damage:
+            if file and (known := told_of(name)) is not None:
+                return known
         what = f"{name} cannot be read: {_cause(whole, text)}"
         return DataError(what, where=where, remedy="Check that it is what its format says.")
     if data:

@@ -35,7 +35,14 @@ def call(
     if kind == "pandas":
         return _spread(function, frame, schema) if rowwise else _gathered(function, frame, limit)
     if kind == "pandas_on_spark":
-        made = function(frame.pandas_api())
+        try:
+            like_pandas = frame.pandas_api()
+        except ImportError as error:
+            raise TransformError(
+                f"Spark's frames that look like pandas do not work with the pandas that is installed: {error}",
+                remedy='Install pandas 2, or declare frame="pandas".',
+            ) from None
+        made = function(like_pandas)
         if hasattr(made, "to_frame") and not hasattr(made, "to_spark"):
             made = made.to_frame()
         return made.to_spark() if hasattr(made, "to_spark") else made
