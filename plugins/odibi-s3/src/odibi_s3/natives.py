@@ -113,6 +113,7 @@ def _spark(access: Access) -> dict[str, Any]:
     elif keys:
         provider = "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
     return {
+        "packages": ("org.apache.hadoop:hadoop-aws:{hadoop}",),
         "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
         "fs.s3a.access.key": keys and keys.access_key_id,
         "fs.s3a.secret.key": keys and keys.secret_access_key,
