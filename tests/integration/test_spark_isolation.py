@@ -243,7 +243,7 @@ class Child:
                     transform=transform,
                     write=write,
                     on_error=model.OnError.FAIL_LATER,
-                )  # fmt: skip
+                )
             )
         result = self.pipeline(*nodes).run(check=False)
         said = {name: str(outcome.error) for name, outcome in result.outcomes.items() if outcome.error is not None}

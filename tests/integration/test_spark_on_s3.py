@@ -66,7 +66,9 @@ def test_one_session_goes_to_several_buckets(s3a: list[Path], server: Server, tm
                 "conf": {"spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "2"},
             }
         },
-        "connections": {name: connection(server, name, secret) for name, secret in zip(("first", "second"), secrets)},
+        "connections": {
+            name: connection(server, name, secret) for name, secret in zip(("first", "second"), secrets, strict=True)
+        },
         "pipelines": [
             {
                 "pipeline": "p",

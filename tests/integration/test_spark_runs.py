@@ -162,7 +162,7 @@ class Child:
         import pandas as pd
         import pyarrow as pa
 
-        noon = dt.datetime(2024, 2, 29, 12, 30, 15, 123456)  # noqa: DTZ001 - without a zone on purpose
+        noon = dt.datetime(2024, 2, 29, 12, 30, 15, 123456)  # without a zone on purpose
         table = pa.table(
             {
                 "small": pa.array([1, None, -3], pa.int16()),
@@ -178,7 +178,7 @@ class Child:
                 "list": pa.array([[1, None], [], None], pa.list_(pa.int32())),
                 "struct": pa.array(
                     [{"a": 1, "b": "x"}, None, {"a": None, "b": None}], pa.struct({"a": pa.int32(), "b": pa.string()})
-                ),  # noqa: E501
+                ),
             }
         )
         got: list[Any] = []
