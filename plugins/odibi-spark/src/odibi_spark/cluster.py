@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.contracts.observer import NOTICE
 from odibi.errors import OdibiError, PluginBroken
+from odibi_spark.failures import reason_of
 from odibi_spark.gateway import launched
 from odibi_spark.kinds import is_remote
 from odibi_spark.liveness import Pulse, be_brief, be_patient
@@ -201,6 +202,8 @@ class Cluster:
         builder: Any = SparkSession.builder
         # Not one that this process may hold to another server.
         spark = builder.remote(self._remote).create()
+        be_patient(spark, retries=5)
+        spark.version  # noqa: B018 - asks the server, which need not be there
         be_patient(spark)
         for name, value in {"spark.sql.session.timeZone": "UTC", **self._conf}.items():
             with suppress(Exception):  # what is not for a running server to change, it says itself
@@ -290,7 +293,7 @@ def _has_java() -> bool:
 
 
 def _cannot_start(error: Exception, where: str) -> OdibiError:
-    text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = reason_of(error) or next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return PluginBroken(
         f"Spark ({where}) cannot be started: {text.strip().rstrip('.')}",
         where="engine spark",

@@ -103,9 +103,17 @@ def condition_of(error: Any) -> tuple[str, dict[str, str]]:
     return (str(name() or "") if name else ""), dict((details() or {}) if details else {})
 
 
+def reason_of(error: BaseException) -> str:
+    """What the way to a server of Spark Connect says, without what it says around it."""
+    found = re.search(r'^\s*details = "(.*)"$', str(error), re.MULTILINE)
+    return found[1] if found else ""
+
+
 def _said(error: BaseException) -> tuple[str, str]:
     """The condition, and a sentence."""
     whole = str(error)
+    if "_InactiveRpcError" in whole and (reason := reason_of(error)):
+        return "", _sentence(reason)
     found = _CONDITION.findall(whole)
     # The last one is the cause of those before it.
     named = [each for each in found if not each[0].startswith(("FAILED_EXECUTE_UDF", "TASK_WRITE_FAILED"))] or found

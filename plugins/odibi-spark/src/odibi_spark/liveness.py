@@ -6,6 +6,7 @@ Its client by itself asks one that is gone for ten minutes, and waits for one th
 from __future__ import annotations
 
 import threading
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,19 @@ _DEADLINE = 60.0
 """Seconds in which the server has to answer one: longer than its longest pause for garbage."""
 
 
-def be_patient(spark: Any) -> None:
-    """Have the client of a session ask a server that is not there for about half a minute, and no longer."""
+def be_patient(spark: Any, retries: int = 9) -> None:
+    """Have the client of a session ask a server that is not there for about half a minute, and no longer.
+
+    Args:
+        spark: the session.
+        retries: how often; with 5 of them for three seconds.
+    """
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
-    policy = DefaultPolicy(max_retries=9, backoff_multiplier=2.0, initial_backoff=100, max_backoff=8000)
+    policy = DefaultPolicy(max_retries=retries, backoff_multiplier=2.0, initial_backoff=100, max_backoff=8000)
     spark.client.set_retry_policies([policy])
+    # It is also raised.
+    warnings.filterwarnings("ignore", r"\[RETRIES_EXCEEDED\]", UserWarning)
 
 
 def be_brief(spark: Any) -> None:
