@@ -281,6 +281,7 @@ class TestNotKept:
 
     def test_a_cache_without_room_for_it(self) -> None:
         """It gets one Arrow file, as of any other engine."""
+        pytest.importorskip("pyarrow")
         ran = run(pipeline(cache="plain"))
         assert (ran.value("total"), ran.value("largest")) == (6, 3)
         assert ran.outcome("numbers").kept == "recipes"
