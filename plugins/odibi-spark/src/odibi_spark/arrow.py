@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from odibi.contracts.engine import Column, FrameInfo
 from odibi.contracts.plain import plain
 from odibi.errors import DataError
+from odibi_spark.arrow_types import arrow_type, fitting
 from odibi_spark.failures import told
 from odibi_spark.kinds import is_remote
 
@@ -20,15 +21,11 @@ _SCHEMA = b"odibi.spark"
 
 def info(frame: Any) -> FrameInfo:
     """The columns, in Arrow's words; rows are not known without computing them."""
-    from pyspark.sql.pandas.types import to_arrow_type
-
     columns = []
     for field in frame.schema.fields:
-        try:
-            kind = str(to_arrow_type(field.dataType, timestamp_utc=True))
-        except Exception:  # a type that only Spark has
-            kind = field.dataType.simpleString()
-        columns.append(Column(field.name, kind, field.nullable))
+        kind = arrow_type(field.dataType)
+        word = field.dataType.simpleString() if kind is None else str(kind)
+        columns.append(Column(field.name, word, field.nullable))
     return FrameInfo(None, tuple(columns))
 
 
@@ -133,8 +130,6 @@ def _in_utc(table: pa.Table) -> pa.Table:
 def distribute(spark: Any, stream: Any) -> Any:
     """A frame of the rows of any object with ``__arrow_c_stream__``."""
     import pyarrow as pa
-
-    from odibi_spark.arrow_types import fitting
 
     table = fitting(pa.table(stream))
     if not table.num_columns:

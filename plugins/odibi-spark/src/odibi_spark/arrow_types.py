@@ -94,3 +94,69 @@ def _nested(kind: Any) -> Any:
         wanted = _wanted(kind.value_type)
         return None if wanted is None else pa.list_(pa.field("element", wanted, kind.value_field.nullable))
     return kind
+
+
+def arrow_schema(schema: Any) -> pa.Schema:
+    """The Arrow schema of a frame of Spark, as its rows come from it; moments in UTC.
+
+    Raises:
+        DataError: Arrow has no type for a column.
+    """
+    import pyarrow as pa
+
+    fields = []
+    for field in schema.fields:
+        kind = arrow_type(field.dataType)
+        if kind is None:
+            raise DataError(
+                f"Arrow has no type for column {field.name!r}, which is {field.dataType.simpleString()}",
+                remedy="Cast the column before, for example to text.",
+            )
+        fields.append(pa.field(field.name, kind, field.nullable))
+    return pa.schema(fields)
+
+
+def arrow_type(kind: Any) -> Any:
+    """The Arrow type of values of a type of Spark; ``None`` where there is none.
+
+    Spark's own table of these has changed from release to release.
+    """
+    import pyarrow as pa
+    from pyspark.sql import types as of
+
+    simple = {
+        of.NullType: pa.null(),
+        of.BooleanType: pa.bool_(),
+        of.ByteType: pa.int8(),
+        of.ShortType: pa.int16(),
+        of.IntegerType: pa.int32(),
+        of.LongType: pa.int64(),
+        of.FloatType: pa.float32(),
+        of.DoubleType: pa.float64(),
+        of.StringType: pa.string(),
+        of.CharType: pa.string(),
+        of.VarcharType: pa.string(),
+        of.BinaryType: pa.binary(),
+        of.DateType: pa.date32(),
+        of.TimestampType: pa.timestamp("us", "UTC"),
+        of.TimestampNTZType: pa.timestamp("us"),
+        of.DayTimeIntervalType: pa.duration("us"),
+    }
+    if type(kind) in simple:
+        return simple[type(kind)]
+    if isinstance(kind, of.DecimalType):
+        return pa.decimal128(kind.precision, kind.scale)
+    if isinstance(kind, of.ArrayType):
+        item = arrow_type(kind.elementType)
+        return None if item is None else pa.list_(pa.field("element", item, kind.containsNull))
+    if isinstance(kind, of.MapType):
+        key, item = arrow_type(kind.keyType), arrow_type(kind.valueType)
+        if key is None or item is None:
+            return None
+        return pa.map_(pa.field("key", key, nullable=False), pa.field("value", item, kind.valueContainsNull))
+    if isinstance(kind, of.StructType):
+        inner = [(field, arrow_type(field.dataType)) for field in kind.fields]
+        if any(found is None for _, found in inner):
+            return None
+        return pa.struct([pa.field(field.name, found, field.nullable) for field, found in inner])
+    return None

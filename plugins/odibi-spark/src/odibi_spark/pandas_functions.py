@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.errors import TransformError
 from odibi_spark.arrow import collect, distribute
+from odibi_spark.arrow_types import arrow_schema
 from odibi_spark.failures import told
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ def call(
 
 def _spread(function: Callable[[Any], Any], frame: Any, schema: str | None) -> Any:
     """Call the function in Spark's workers."""
-    from pyspark.sql.pandas.types import to_arrow_schema
-
     if "context" in getattr(function, "keywords", {}):
         raise TransformError(
             "a function that works where the rows are cannot have the node's context",
@@ -64,7 +63,7 @@ def _spread(function: Callable[[Any], Any], frame: Any, schema: str | None) -> A
     with told("a function on pandas frames"):
         wanted = spark.createDataFrame([], schema).schema if schema is not None else _found_out(function, frame)
         with _by_value(getattr(function, "func", function)):
-            return frame.mapInArrow(_Work(function, to_arrow_schema(wanted)), wanted)
+            return frame.mapInArrow(_Work(function, arrow_schema(wanted)), wanted)
 
 
 class _Work:
