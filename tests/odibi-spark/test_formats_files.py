@@ -229,7 +229,7 @@ def test_no_rows_keep_the_names(lake: Lake, format_: Any) -> None:
 def test_compressed(lake: Lake, format_: Any, codec: str) -> None:
     table = pa.table({"a": [1, 2], "b": ["x", None]})
     lake.write(table, "t", format_(compression=codec))
-    assert all(".gz" in it.name or ".bz2" in it.name for it in (lake.folder / "t").glob("part-*"))
+    assert all(".gz" in it.name or ".bz2" in it.name for it in (lake.folder / "t").glob("all-*"))
     assert rows(lake.read("t", format_())) == rows(table)
 
 
@@ -248,7 +248,7 @@ def test_row_groups(lake: Lake) -> None:
     from pyarrow import parquet
 
     lake.write(pa.table({"a": list(range(250))}), "t", ParquetFormat(row_group_size=100))
-    groups = [parquet.ParquetFile(it).metadata for it in (lake.folder / "t").glob("part-*")]
+    groups = [parquet.ParquetFile(it).metadata for it in (lake.folder / "t").glob("all-*")]
     assert max(it.row_group(at).num_rows for it in groups for at in range(it.num_row_groups)) <= 100
     with pytest.raises(ValueError, match="1 or more"):
         ParquetFormat(row_group_size=0)
@@ -265,7 +265,7 @@ def test_strange_paths(lake: Lake, path: str, format_: Any) -> None:
     table = pa.table({"a": [1, 2]})
     lake.write(table, path, format_)
     assert rows(lake.read(path, format_).select(["a"])) == rows(table)
-    name = next(it.name for it in (lake.folder / path).glob("part-*"))
+    name = next(it.name for it in (lake.folder / path).glob("all-*"))
     assert lake.read(f"{path}/{name}", format_).column_names == ["a"]
 
 
@@ -405,7 +405,7 @@ def test_what_json_writes(lake: Lake) -> None:
         }
     )
     lake.write(table, "t", JsonFormat())
-    text = "".join(it.read_text() for it in (lake.folder / "t").glob("part-*"))
+    text = "".join(it.read_text() for it in (lake.folder / "t").glob("all-*"))
     assert text == (
         '{"t":"2013-01-02T00:00:00","u":"2013-01-02T00:00:00+00:00","f":null,"d":"1.50",'
         '"o":{"t":"2013-01-02T03:04:05.000006"}}\n'

@@ -152,7 +152,7 @@ def _replace(frame: Any, target: Target, path: str, format_: FileFormat) -> Writ
         return _beside(frame, target, path, format_, when)
     above = path.rpartition("/")[0]
     stage = "/".join(filter(None, (above, f".odibi-stage-{token_hex(8)}")))
-    name = f"part-{quote(target.part, safe='')}"
+    name = _whole(target)
     try:
         rows = format_.saved(frame, target, stage, name=name, partition_by=target.partition_by)
         written = [stat for stat in storage.list(stage) if not is_hidden(stat.path[len(stage) + 1 :])]
@@ -184,7 +184,7 @@ def _beside(frame: Any, target: Target, path: str, format_: FileFormat, when: Wh
             return _refused(target)
     with _turn(target, path):
         old = [stat.path for stat in storage.list(path) if stat.path != claim]
-        name = f"part-{quote(target.part, safe='')}-{token_hex(4)}"
+        name = f"{_whole(target)}-{token_hex(4)}"
         try:
             rows = format_.saved(frame, target, path, name=name, partition_by=target.partition_by)
         except BaseException:
@@ -197,6 +197,11 @@ def _beside(frame: Any, target: Target, path: str, format_: FileFormat, when: Wh
         for each in old:
             storage.delete(each)
     return _report(rows, written, exact=_is_exact(target, format_))
+
+
+def _whole(target: Target) -> str:
+    """How objects are called that are no part of an append, whose next attempt would remove them."""
+    return f"all-{quote(target.part, safe='')}"
 
 
 def _is_exact(target: Target, format_: FileFormat) -> bool:
