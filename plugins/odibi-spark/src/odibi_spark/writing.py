@@ -90,7 +90,7 @@ def save(
     *,
     name: str,
     partition_by: Sequence[str],
-) -> int:
+) -> int | None:
     """Have Spark write all rows to objects below ``path``.
 
     Args:
@@ -103,7 +103,8 @@ def save(
         partition_by: columns that become folders.
 
     Returns:
-        How many rows: counted by Spark as it wrote them.
+        How many rows: counted by Spark as it wrote them; ``None`` if it does not say, as a server of Connect that has
+        much to do does not wait for the count.
     """
     functions = functions_for(frame)
     seen = observation_for(frame)
@@ -120,26 +121,10 @@ def save(
             writer = writer.partitionBy(*partition_by)
         writer.save(address(target.storage, path))
         rows = seen.get.get("rows")
-        if rows is None:
-            # Written it is; but a server of Connect that has much to do does not wait for the count, and leaves it out.
-            rows = counted(frame, spark_name, options, target, path, name=name)
-    if partition_by and not rows:
+    if partition_by and not rows and not _named(target, path, name):
         # One part without rows keeps the columns; a target without any part could not be read again.
         return save(frame, spark_name, options, target, path, name=name, partition_by=())
-    return int(rows)
-
-
-def counted(frame: Any, spark_name: str, options: Mapping[str, str], target: Target, path: str, *, name: str) -> int:
-    """How many rows there are in the objects that :func:`save` wrote; reads them."""
-    if not _named(target, path, name):
-        return 0
-    reader = frame.sparkSession.read.format(spark_name).schema(frame.schema).options(**options)
-    reader = reader.option("recursiveFileLookup", "true").option("pathGlobFilter", f"{name}-*")
-    if spark_name == "csv":
-        reader = reader.option("multiLine", "true")
-    elif spark_name == "json":
-        reader = reader.option("lineSep", "\n")
-    return int(reader.load(address(target.storage, path)).count())
+    return None if rows is None else int(rows)
 
 
 # --- the whole target -----------------------------------------------------------------------------------------------
@@ -349,7 +334,7 @@ def _named(target: Target, path: str, name: str) -> list[Stat]:
     return [stat for stat in target.storage.list(path) if stat.path.rpartition("/")[2].startswith(f"{name}-")]
 
 
-def _report(rows: int, written: Sequence[Stat], *, exact: bool = False) -> WriteReport:
+def _report(rows: int | None, written: Sequence[Stat], *, exact: bool = False) -> WriteReport:
     etags = {stat.path: stat.etag for stat in written}
     return WriteReport(rows, sum(stat.size for stat in written), tuple(etags), etags=etags, exact=exact)
 

@@ -51,7 +51,7 @@ class AvroFormat(FileFormat):
         """What Spark's reader is told."""
         return {"ignoreExtension": True}
 
-    def saved(self, frame: Any, target: Target, path: str, *, name: str, partition_by: Sequence[str]) -> int:
+    def saved(self, frame: Any, target: Target, path: str, *, name: str, partition_by: Sequence[str]) -> int | None:
         """Write all rows to objects below ``path``; returns how many rows."""
         with _package_told(str(target)):
             return FileFormat.saved(self, frame, target, path, name=name, partition_by=partition_by)

@@ -122,7 +122,7 @@ class FileFormat:
 
         return write(frame, target, engine, self)
 
-    def saved(self, frame: Any, target: Target, path: str, *, name: str, partition_by: Sequence[str]) -> int:
+    def saved(self, frame: Any, target: Target, path: str, *, name: str, partition_by: Sequence[str]) -> int | None:
         """Write all rows to objects below ``path``, whose names begin with ``name``; returns how many rows."""
         from odibi_spark.writing import save
 

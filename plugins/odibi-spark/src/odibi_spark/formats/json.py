@@ -73,7 +73,7 @@ class JsonFormat(FileFormat):
         frame = frame_of(self, source, parts, engine, wanted)
         return frame if self.max_rows is None else frame.limit(self.max_rows)
 
-    def saved(self, frame: Any, target: Target, path: str, *, name: str, partition_by: Sequence[str]) -> int:
+    def saved(self, frame: Any, target: Target, path: str, *, name: str, partition_by: Sequence[str]) -> int | None:
         """Write all rows to objects below ``path``; returns how many rows."""
         if self.lines is False:
             raise DataError(
