@@ -59,6 +59,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "spark.local.dir": str(tmp_path_factory.mktemp("spark")),
         "spark.jars": JARS.as_option(JARS.jars("avro")),
     }
+    left = SparkSession.getActiveSession()
+    if left is not None:
+        left.stop()  # of tests before these, and without the jars
     builder: Any = SparkSession.builder
     builder = builder.master("local[2]").appName("odibi-tests")
     for name, value in settings.items():

@@ -137,6 +137,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "spark.local.dir": str(tmp_path_factory.mktemp("spark")),
         "spark.jars": str(jar),
     }
+    left = SparkSession.getActiveSession()
+    if left is not None:
+        left.stop()  # of tests before these, and without the driver
     builder: Any = SparkSession.builder
     builder = builder.master("local[2]").appName("odibi-tests")
     for name, value in settings.items():

@@ -14,6 +14,7 @@ from odibi.config.load import in_order
 from odibi.contracts.format import WriteMode
 from odibi.errors import Position, Problem
 from odibi.graph import find_problems
+from odibi.host.packages import package_of
 from odibi.model import ComponentConfig, Node, Pipeline, Read, Write
 from odibi.structure import plain
 
@@ -114,7 +115,9 @@ def _components(checker: Checker) -> None:
     used = {project.engine} | {pipeline.engine for pipeline in project.pipelines}
     used |= {node.engine for pipeline in project.pipelines for node in pipeline.nodes}
     for name, options in project.engines.items():
-        if name not in used:  # those in use are checked where they are used
+        # Those in use are checked where they are used. One that is to be had, but is not here, may be for others who
+        # run the project on it.
+        if name not in used and (name in checker.host.names("engine") or package_of("engine", name) is None):
             checker.component("engine", name, options, ("engines", name), ("engines", name))
 
 

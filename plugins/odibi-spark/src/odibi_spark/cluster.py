@@ -147,6 +147,10 @@ class Cluster:
         if own is not None:
             with _starting:
                 own.users -= 1
+                if not own.users:
+                    with suppress(Exception):  # it is gone
+                        # What Spark keeps again by itself when something below it is let go.
+                        own.spark.catalog.clearCache()
                 if not own.users and not self._keep:
                     _stop(own)
 
