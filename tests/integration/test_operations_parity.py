@@ -142,6 +142,13 @@ def alike(one: Any, other: Any, relative: float) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
+def _values(column: Any) -> list[Any]:
+    """The values of a column; moments as numbers, as Python's calendar does not reach all of them."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
+    return list(column.to_pylist())
+
+
 def assert_alike(pandas: Any, spark: Any, *, ordered: bool = False, relative: float = RELATIVE) -> None:
     """Both failed, or both gave the same columns in the same order, of the same types, with the same rows."""
     if isinstance(pandas, OdibiError) and NARROW in str(pandas):
@@ -156,7 +163,7 @@ def assert_alike(pandas: Any, spark: Any, *, ordered: bool = False, relative: fl
         # Spark leaves room for all integers beside decimals, pandas for those that are there.
         assert met == mine or (met.startswith(mine.partition("(")[0]) and met.startswith("decimal")), words
     ours, theirs = (
-        [tuple(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+        [tuple(row) for row in zip(*(_values(column) for column in table.columns), strict=True)]
         for table in (pandas, spark)
     )
     if not ordered:
