@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -37,39 +36,18 @@ def _module(path: Path) -> ModuleType:
 
 CORPUS = _module(Path(__file__).parents[1] / "odibi-pandas" / "corpus_data" / "broken.py")
 JARS = _module(Path(__file__).with_name("spark_jars.py"))
+SESSIONS = _module(Path(__file__).with_name("spark_sessions.py"))
 BROKEN = {case.name: case for case in CORPUS.cases() if case.format in ("csv", "json", "parquet", "orc", "avro")}
 
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from pyspark.sql import SparkSession
-
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     settings = {
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        "spark.driver.memory": "1g",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.sql.session.timeZone": "UTC",
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
-        "spark.local.dir": str(tmp_path_factory.mktemp("spark")),
         "spark.jars": JARS.as_option(JARS.jars("avro")),
     }
-    left = SparkSession.getActiveSession()
-    if left is not None:
-        left.stop()  # of tests before these, and without the jars
-    builder: Any = SparkSession.builder
-    builder = builder.master("local[2]").appName("odibi-tests")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("OFF")
-    yield session
-    session.stop()
+    with SESSIONS.local_session(tmp_path_factory.mktemp("spark"), settings) as session:
+        yield session
 
 
 @pytest.fixture(scope="module")

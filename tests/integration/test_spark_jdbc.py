@@ -18,12 +18,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+pytest.importorskip("pyspark")
+sys.path.insert(0, str(Path(__file__).parent))
+
+from spark_sessions import local_session
+
 from odibi.contracts.format import Source, Target, WriteMode
 from odibi.errors import DataError, NotFound, OdibiError
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
-pytest.importorskip("pyspark")
 
 DRIVER = "org.postgresql:postgresql:42.7.4"
 PASSWORD = "s3cr3t/pass+word"
@@ -119,37 +122,10 @@ def port() -> Iterator[int]:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from odibi_spark.engine import SparkEngine
 
-    pytest.importorskip("pyspark")
-    from pyspark.sql import SparkSession
-
-    jar = driver_jar()
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    settings = {
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        "spark.driver.memory": "1g",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.local.dir": str(tmp_path_factory.mktemp("spark")),
-        "spark.jars": str(jar),
-    }
-    left = SparkSession.getActiveSession()
-    if left is not None:
-        left.stop()  # of tests before these, and without the driver
-    builder: Any = SparkSession.builder
-    builder = builder.master("local[2]").appName("odibi-tests")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("OFF")
-    made = SparkEngine(spark_session=session)
-    yield made
-    made.close()
-    session.stop()
+    with local_session(tmp_path_factory.mktemp("spark"), {"spark.jars": str(driver_jar())}) as session:
+        made = SparkEngine(spark_session=session)
+        yield made
+        made.close()
 
 
 @pytest.fixture

@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 import weakref
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _INPUTS = "_odibi_inputs"
+_LATE = 10.0
+"""For so many seconds Spark may still fill what it was told to let go."""
+_LOOK = 0.5
 
 
 class Shelf:
@@ -20,6 +24,10 @@ class Shelf:
     A frame is needed for as long as one that was made from it is, as that may not be computed yet: so every frame holds
     those that it was made from. When Python has dropped them all, Spark is told; by a thread of its own, as garbage is
     found at moments when nothing may be asked of Spark.
+
+    Spark's adaptive execution fills a kept frame in a thread that a query does not wait for if another query has filled
+    it meanwhile. Such a thread may come after the frame was let go, and then keeps it for good. So the stores of frames
+    that were let go are emptied again for a while.
     """
 
     def __init__(self) -> None:
@@ -64,21 +72,56 @@ class Shelf:
         for each in left:
             each()
         if cleaner is not None:
-            self._gone.put(None)
-            cleaner.join()
+            done = threading.Event()
+            self._gone.put(done)
+            done.wait()
 
     def _clean(self) -> None:
-        while (gone := self._gone.get()) is not None:
+        stores: list[tuple[float, Any]] = []
+        closing = False
+        while not closing or stores:
+            try:
+                gone = self._gone.get(timeout=_LOOK if stores else None)
+            except Empty:
+                stores = [each for each in stores if _emptied(*each)]
+                continue
+            if isinstance(gone, threading.Event):
+                closing = True
+                gone.set()
+                continue
             key, frame = gone
             with self._lock:
                 self._kept.pop(key, None)
+            store = _store(frame)
             with suppress(Exception):  # the session is gone, and all that it kept
                 frame.unpersist()
+                if store is not None:
+                    stores.append((monotonic() + _LATE, store))
 
 
 def _is_kept(frame: Any) -> bool:
     level = frame.storageLevel
     return bool(level.useMemory or level.useDisk)
+
+
+def _store(frame: Any) -> Any:
+    """Where Spark keeps the rows of a frame, by a way that has no place in Spark's API; or None."""
+    if not hasattr(frame, "_jdf"):
+        return None
+    try:
+        found = frame.sparkSession._jsparkSession.sharedState().cacheManager().lookupCachedData(frame._jdf)
+        return found.get().cachedRepresentation().cacheBuilder() if found.isDefined() else None
+    except Exception:  # another version of Spark, or none any more
+        return None
+
+
+def _emptied(until: float, store: Any) -> bool:
+    """Empty the store of a frame that nobody has any more; says whether to look again."""
+    try:
+        store.clearCache(False)
+    except Exception:  # the session is gone, and all that it kept
+        return False
+    return monotonic() < until
 
 
 def _twin(frame: Any) -> Any:
