@@ -69,7 +69,7 @@ _HOMES = {
     "cache": ("Cache", "Cached", "CacheEntry", "CacheStats", "Dataset", "DatasetCache", "Lease"),
     "capability": ("CAPABILITIES", "Capability", "Level", "capabilities_of"),
     "checkpoint": ("CheckpointStore", "RunLock", "RunRecord"),
-    "trigger": ("Batch", "Schedule", "TriggerSource"),
+    "trigger": ("Batch", "FileVersion", "Schedule", "TriggerSource", "files_of", "payload_of"),
     "metric": ("Kind", "Measurement", "MetricSink"),
     "executor": ("Executor", "Outcome", "State", "Task", "Work"),
     "secret": ("Secret", "SecretStore"),
@@ -97,6 +97,7 @@ __all__ = [
     "DatasetEngine",
     "Engine",
     "Executor",
+    "FileVersion",
     "FolderStorage",
     "Format",
     "FrameInfo",
@@ -131,7 +132,9 @@ __all__ = [
     "WriteReport",
     "capabilities_of",
     "check_path",
+    "files_of",
     "option",
+    "payload_of",
 ]
 
 

@@ -129,7 +129,8 @@ class CheckpointStore(Protocol):
         Args:
             run_id: the run.
             state: ``succeeded``, ``failed`` or ``cancelled``. That a run was interrupted is found out, never said.
-            offsets: stream to how far it is consumed now; a JSON value.
+            offsets: stream to how far it is consumed now; a JSON value, or ``None`` for a stream that is to be
+                forgotten.
             records: the last of the journal, as for :meth:`append`; they are there if the end is.
 
         Raises:
@@ -188,6 +189,26 @@ class CheckpointStore(Protocol):
 
     def offset(self, stream: str) -> Any | None:
         """How far a stream was consumed by finished runs; ``None`` if it never was."""
+        ...
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        """The offsets of all streams whose name begins with ``prefix``, in the order of their names.
+
+        The cost does not grow with other streams.
+        """
+        ...
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        """Move the offsets of streams outside of a run: all or none, and durable when this returns.
+
+        Args:
+            offsets: as for :meth:`finish`.
+            lock: the right to do so; without one, nobody is kept out.
+
+        Raises:
+            Conflict: the lock was lost.
+            TypeError, ValueError: an offset is not JSON.
+        """
         ...
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from odibi.contracts.engine import Engine, Frame
     from odibi.contracts.storage import Storage
+    from odibi.contracts.trigger import FileVersion
 
 
 class WriteMode(str, Enum):
@@ -46,6 +47,8 @@ class Source:
         format: the built format; a :class:`Format` or a :class:`TableFormat`.
         format_name: its name in the project (``csv``).
         columns: the columns wanted, in order; ``None`` for all. Formats that can, read no others.
+        only: the objects that are meant out of those that ``path`` means, each in this one version; ``None`` for all.
+            :func:`odibi.contracts.finding.parts_of` heeds it.
     """
 
     storage: Storage
@@ -56,6 +59,7 @@ class Source:
     table: str | None = None
     query: str | None = None
     columns: tuple[str, ...] | None = None
+    only: tuple[FileVersion, ...] | None = None
 
     def __str__(self) -> str:
         return f"{self.connection}:{self.path or self.table or self.query}"

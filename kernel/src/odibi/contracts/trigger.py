@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from threading import Event
 
@@ -19,12 +19,43 @@ class Batch:
     Attributes:
         id: the same for the same data, also after a restart.
         offset: where the stream stands once this batch is consumed; JSON values only.
-        payload: what the pipeline is run with.
+        payload: what the pipeline is run with; JSON values only. Files of a storage are said as :func:`payload_of`
+            does, and are then all that a node reads whose ``read`` names the trigger as its ``stream``.
     """
 
     id: str
     offset: Any
     payload: Any
+
+
+@attrs.frozen
+class FileVersion:
+    """One version of an object.
+
+    Attributes:
+        path: in the storage.
+        etag: as :class:`~odibi.contracts.storage.Stat` has it.
+        size: bytes.
+    """
+
+    path: str
+    etag: str
+    size: int
+
+
+def payload_of(files: Iterable[FileVersion]) -> dict[str, Any]:
+    """The payload of a batch that is files, in the order in which they are to be read."""
+    return {"files": [attrs.asdict(file) for file in files]}
+
+
+def files_of(payload: Any) -> tuple[FileVersion, ...] | None:
+    """The files that a payload says; ``None`` if it is about something else."""
+    if not isinstance(payload, dict) or not isinstance(payload.get("files"), list):
+        return None
+    try:
+        return tuple(FileVersion(str(it["path"]), str(it["etag"]), int(it["size"])) for it in payload["files"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 @runtime_checkable

@@ -1,0 +1,19 @@
+"""What starts runs: cron, intervals, moments, and files that arrive."""
+
+from __future__ import annotations
+
+from odibi import hookimpl
+
+__version__ = "0.1.0"
+ODIBI_API = ">=1.0,<2"
+
+
+@hookimpl
+def odibi_triggers() -> dict[str, str]:
+    """The triggers by their ``type``."""
+    return {
+        "cron": "odibi_triggers.cron:CronSchedule",
+        "interval": "odibi_triggers.interval:IntervalSchedule",
+        "date": "odibi_triggers.date:DateSchedule",
+        "file_watch": "odibi_triggers.file_watch:FileWatch",
+    }
