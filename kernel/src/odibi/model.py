@@ -113,6 +113,56 @@ class Checkpoints:
     options: Mapping[str, Any] = EMPTY
 
 
+class Overlap(str, Enum):
+    """What becomes of a moment, or of data, that comes while the pipeline still runs."""
+
+    QUEUE = "queue"
+    """It is run afterwards; of several moments of one schedule that wait, the newest."""
+    SKIP = "skip"
+    """The moment is passed over. Data cannot be: it waits."""
+    CANCEL_PREVIOUS = "cancel_previous"
+    """The run that goes on is cancelled first."""
+
+
+class Misfire(str, Enum):
+    """What becomes of moments that passed while nothing could be started, as the service did not run."""
+
+    LATEST = "latest"
+    """The newest of them is made up for."""
+    ALL = "all"
+    """All are made up for, one after another."""
+    SKIP = "skip"
+    """None is."""
+
+
+@attrs.frozen
+class Trigger:
+    """What starts runs by itself: a schedule or a source by its ``type``, with its options, and what the service does
+    with it.
+
+    Attributes:
+        type: the trigger's component.
+        pipelines: whose runs it starts; all of the project if none is named.
+        overlap: what becomes of what comes while the pipeline still runs.
+        misfire: what becomes of moments that passed while the service did not run.
+        grace: seconds; moments that passed longer ago than that are not made up for. ``None`` for any.
+        max_attempts: how often a batch is tried before it is put among the dead letters.
+        retry_delay: seconds before a batch is tried again; twice as many after each further failure, an hour at most.
+        enabled: ``False`` is a trigger that starts nothing.
+        options: the component's.
+    """
+
+    type: str
+    pipelines: tuple[str, ...] = ()
+    overlap: Overlap = Overlap.QUEUE
+    misfire: Misfire = Misfire.LATEST
+    grace: float | None = None
+    max_attempts: int = 3
+    retry_delay: float = 10.0
+    enabled: bool = True
+    options: Mapping[str, Any] = EMPTY
+
+
 @attrs.frozen
 class CachePolicy:
     """Whether, and how long, a node's result may stand for what its node would give.
@@ -137,6 +187,7 @@ class Read:
         format: the format's name; by default what the path's ending says.
         columns: only these, in this order.
         chunk_rows: read, transform and write this many rows at a time.
+        stream: the trigger whose batches it reads: in a run that consumes one, only the files of that.
         options: the format's options.
     """
 
@@ -147,6 +198,7 @@ class Read:
     format: str | None = None
     columns: tuple[str, ...] | None = None
     chunk_rows: int | None = None
+    stream: str | None = None
     options: Mapping[str, Any] = EMPTY
 
 
@@ -370,6 +422,8 @@ class Pipeline:
     retry: Retry | None = None
     timeout: float | None = None
     tags: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    """Pipelines each of whose successes lets the service run this one, once all of them had one since it last ran."""
     description: str = ""
 
 
@@ -452,7 +506,7 @@ class Project:
     cache: ComponentConfig | None = None
     checkpoints: Checkpoints | None = None
     executor: ComponentConfig = attrs.field(factory=lambda: ComponentConfig("threads"))
-    triggers: Mapping[str, ComponentConfig] = EMPTY
+    triggers: Mapping[str, Trigger] = EMPTY
     metrics: tuple[ComponentConfig, ...] = ()
     observers: tuple[ComponentConfig, ...] = ()
     secrets: Mapping[str, ComponentConfig] = EMPTY

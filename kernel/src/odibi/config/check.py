@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from odibi.config.check_node import NodeChecker
+from odibi.config.check_triggers import check_triggers
 from odibi.config.checker import Checker
 from odibi.config.load import in_order
 from odibi.contracts.format import WriteMode
@@ -106,9 +107,9 @@ def _components(checker: Checker) -> None:
             checker.say(f"keep_last is {store.keep_last}", ("checkpoints", "keep_last"), "Give 1 or more.")
         if not 0 <= store.wait < float("inf"):
             checker.say(f"wait is {store.wait:g} seconds", ("checkpoints", "wait"), "Give 0 or more.")
-    for family, key, named in (("trigger", "triggers", project.triggers), ("secret", "secrets", project.secrets)):
-        for name, config in named.items():
-            _component(checker, family, config, (key, name))
+    for name, config in project.secrets.items():
+        _component(checker, "secret", config, ("secrets", name))
+    check_triggers(checker)
     for family, key, listed in (("metric", "metrics", project.metrics), ("observer", "observers", project.observers)):
         for index, config in enumerate(listed):
             _component(checker, family, config, (key, index))

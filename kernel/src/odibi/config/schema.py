@@ -35,6 +35,7 @@ from odibi.model import (
     Read,
     Sql,
     Step,
+    Trigger,
     Validation,
     Write,
 )
@@ -62,6 +63,7 @@ _SCALARS: dict[Any, Schema] = {
 }
 _OPTIONS: Schema = {"type": "object"}
 _NAME: Schema = {"type": "string"}
+_DURATIONS = ((CachePolicy, "ttl"), (Checkpoints, "wait"), (Trigger, "grace"), (Trigger, "retry_delay"))
 _DURATION: Schema = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"\d"}]}
 
 
@@ -194,16 +196,18 @@ class _Maker:
     # --- shapes that are not their class's --------------------------------------------------------------------------
 
     def _component_field(self, cls: type, field: OptionField) -> Schema | None:
-        if (cls, field.name) in ((CachePolicy, "ttl"), (Checkpoints, "wait")):
+        if (cls, field.name) in _DURATIONS:
             return {"anyOf": [*_DURATION["anyOf"], {"type": "null"}]}
         if cls is Node and field.name == "cache":
             return {"anyOf": [*_DURATION["anyOf"], {"type": "boolean"}, self.of(CachePolicy), {"type": "null"}]}
         if cls is not Project:
             return None
         if field.name == "checkpoints":
-            return self._checkpoints()
+            return self._with_own("checkpoint", Checkpoints, text=True)
+        if field.name == "triggers":
+            return {"type": "object", "additionalProperties": self._with_own("trigger", Trigger, text=False)}
         single = {"cache": "cache", "executor": "executor"}
-        named = {"triggers": "trigger", "secrets": "secret"}
+        named = {"secrets": "secret"}
         listed = {"metrics": "metric", "observers": "observer"}
         if field.name in single:
             return self._components(single[field.name], text=True)
@@ -221,11 +225,11 @@ class _Maker:
             shape = {"oneOf": [_typed(name, schema) for name, schema in known.items()]}
         return {"anyOf": [{"type": "string"}, shape]} if text else shape
 
-    def _checkpoints(self) -> Schema:
-        """The shape of a component with the kernel's own keys beside its options."""
-        own = self.of_class(Checkpoints, omit=("options", "type"))["properties"]
-        schema = self._components("checkpoint", text=True)
-        shape = schema["anyOf"][1]
+    def _with_own(self, family: str, cls: type, *, text: bool) -> Schema:
+        """The shape of a component with the kernel's own keys, the fields of ``cls``, beside its options."""
+        own = self.of_class(cls, omit=("options", "type"))["properties"]
+        schema = self._components(family, text=text)
+        shape = schema["anyOf"][1] if text else schema
         for each in shape.get("oneOf", [shape]):
             each["properties"] = {**each["properties"], **own}
         return schema

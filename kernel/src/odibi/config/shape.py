@@ -26,6 +26,7 @@ from odibi.model import (
     Read,
     Sql,
     Step,
+    Trigger,
     Validation,
     Write,
 )
@@ -36,6 +37,7 @@ PROJECT_KEYS = {"name": "project"}
 PIPELINE_KEYS = {"name": "pipeline"}
 PROJECT_OMIT = ("root", "functions")
 CHECKPOINTS_KEYS = ("type", "resume", "keep_last", "wait")
+TRIGGER_KEYS = tuple(field.name for field in attrs.fields(Trigger) if field.name != "options")
 _PARTS = ("read", "transform", "validation", "write")
 
 STEP_KINDS = ("sql", "function", "operation")
@@ -67,8 +69,10 @@ _VALIDATION_HINTS = {
 def is_component_option(path: Path) -> bool:
     """Whether a path into a project leads to an option of a component, where a secret may stand."""
     match path:
-        case ("connections" | "triggers" | "engines", _, key, *_):
+        case ("connections" | "engines", _, key, *_):
             return key != "type"
+        case ("triggers", _, key, *_):
+            return key not in TRIGGER_KEYS
         case ("cache" | "executor", key, *_):
             return key != "type"
         case ("checkpoints", key, *_):
@@ -121,6 +125,18 @@ def _checkpoints(converter: Converter) -> Any:
         _type_of(data, "the checkpoint store")
         known = {key: value for key, value in data.items() if key in CHECKPOINTS_KEYS}
         return hook({**known, "options": _options(data, *CHECKPOINTS_KEYS)}, kind)
+
+    return build
+
+
+def _trigger(converter: Converter) -> Any:
+    own: dict[str, Any] = {"options": _raw_options, "type": _name, "grace": duration, "retry_delay": duration}
+    hook = class_hook(Trigger, converter, hooks=own)
+
+    def build(data: Any, kind: Any) -> Trigger:
+        _type_of(data, "the trigger")
+        known = {key: value for key, value in data.items() if key in TRIGGER_KEYS}
+        return hook({**known, "options": _options(data, *TRIGGER_KEYS)}, kind)
 
     return build
 
@@ -273,6 +289,7 @@ def project_converter() -> Converter:
     converter = new_converter()
     converter.register_structure_hook(Connection, _connection)
     converter.register_structure_hook(ComponentConfig, _component)
+    converter.register_structure_hook(Trigger, _trigger(converter))
     converter.register_structure_hook_func(lambda kind: bool(kind == Step), _step)
     for cls in (Read, Write, Quarantine):
         converter.register_structure_hook(cls, class_hook(cls, converter, hooks={"options": _raw_options}))
