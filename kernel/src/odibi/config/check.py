@@ -131,7 +131,8 @@ def _pipeline(checker: Checker, pipeline: Pipeline, at: Path) -> None:
         checker.say(f"the pipeline {pipeline.name!r} has no nodes", at, "Add them under 'nodes'.")
     checker.retry(pipeline.retry, (*at, "retry"))
     checker.timeout(pipeline.timeout, at)
-    broken = find_problems(pipeline.nodes)
+    # The name of a trigger stands for what it brings, where no node makes something of that name.
+    broken = find_problems(pipeline.nodes, checker.project.triggers)
     for problem in broken:
         where: Path = (*at, "nodes", problem.node, problem.field)
         if problem.item >= 0:

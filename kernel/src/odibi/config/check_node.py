@@ -14,6 +14,7 @@ from odibi.config.functions import resolve_function
 from odibi.config.sqlnames import table_names
 from odibi.contracts.format import WriteMode
 from odibi.errors import ConfigError, OdibiError
+from odibi.formats import format_of
 from odibi.functions import is_rowwise
 from odibi.model import CachePolicy, Function, Node, OnFail, Operation, Pipeline, Range, Read, Sql, Validation, Write
 from odibi.structure import did_you_mean
@@ -117,6 +118,23 @@ class NodeChecker:
         if read.chunk_rows is not None and read.chunk_rows < 1:
             self.say(f"chunk_rows is {read.chunk_rows}", (*at, "chunk_rows"), "Give a number of rows above 0.")
         self._place(read, engine, at, "read", one_place=len(given) == 1)
+        if read.stream is not None:
+            self._stream(read, read.stream, engine, (*at, "stream"))
+
+    def _stream(self, read: Read, stream: str, engine: str, at: Path) -> None:
+        checker = self.checker
+        known = checker.project.triggers
+        if stream not in known:
+            remedy = did_you_mean(stream, known) or "Add it under 'triggers'."
+            self.say(f"there is no trigger {stream!r}", at, remedy)
+            return
+        if read.path is None:
+            self.say("only files come in batches, and this reads no path", at, "Remove 'stream', or give 'path'.")
+            return
+        name = read.format or format_of(checker.host, read.path, engine)
+        if name is not None and checker.has("format", name, "version", engine=engine):
+            what = f"only files come in batches, and {name} reads a table as a whole"
+            self.say(what, at, "Remove 'stream', or read the files themselves.")
 
     def _chunks(self, node: Node, engine: str, at: Path) -> None:
         if engine:

@@ -139,6 +139,13 @@ class Checker:
             note = f" ({found.note})" if found.note else ""
             self.say(f"the {family} {name!r} declares that this does not hold of it: {about}{note}", at, remedy)
 
+    def has(self, family: str, name: str, capability: str, *, engine: str | None = None) -> bool:
+        """Whether a component declares that it can do something; one that is not there, or broken, does not."""
+        try:
+            return self.host.capability(family, self.host.resolve(family, engine, name), capability).is_there
+        except (PluginError, ValueError):
+            return False
+
     def path(self, path: str, at: Path) -> None:
         """Check that a path stays below its connection's base."""
         try:
