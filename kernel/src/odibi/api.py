@@ -33,6 +33,7 @@ from odibi.functions import inputs_of
 from odibi.graph import Graph, build_graph
 from odibi.plan import Plan, make_plan
 from odibi.redact import Redactor
+from odibi.run.batches import check_batches, files_read
 from odibi.run.handle import EventLog, RunHandle
 from odibi.run.resources import Resources
 from odibi.run.run import Run, has_state, new_run_id, nothing_to_resume
@@ -41,6 +42,7 @@ from odibi.structure import did_you_mean
 if TYPE_CHECKING:
     from odibi.contracts.executor import Executor
     from odibi.contracts.observer import Observer
+    from odibi.contracts.trigger import Batch, FileVersion
     from odibi.fingerprint import Fingerprints
     from odibi.host import Host
     from odibi.run.result import RunResult
@@ -199,6 +201,11 @@ class Pipeline:
         """Its name."""
         return self.model.name
 
+    @property
+    def loaded(self) -> LoadedProject:
+        """The project that it is of."""
+        return self._loaded
+
     def add(self, *nodes: Callable[..., Any] | model.Node) -> Pipeline:
         """Add nodes; returns the pipeline itself."""
         self.model = attrs.evolve(self.model, nodes=(*self.model.nodes, *map(_as_node, nodes)))
@@ -222,7 +229,16 @@ class Pipeline:
         Raises:
             GraphError: the nodes make none.
         """
-        return build_graph(self.model.nodes, inputs)
+        return build_graph(self.model.nodes, dict.fromkeys((*self._brought(None), *inputs)))
+
+    def _brought(self, batches: Mapping[str, Batch] | None) -> dict[str, Any]:
+        """What triggers bring to nodes that name them: the payload of a batch, or nothing in a run without one."""
+        consumed = batches or {}
+        triggers = {*self._loaded.project.triggers, *consumed}
+        if not triggers:
+            return {}
+        names = sorted(triggers & _loose_ends(self.model))
+        return {name: consumed[name].payload if name in consumed else None for name in names}
 
     def plan(
         self,
@@ -233,28 +249,36 @@ class Pipeline:
         force: bool = False,
         cache: bool = True,
         resume: str | bool = False,
+        batches: Mapping[str, Batch] | None = None,
     ) -> Plan:
         """What a run would do with each node, and why; takes the same choices as :meth:`run`.
 
         Nothing is run or changed, and no data is read; storages are asked for the versions of what is there.
         """
-        outline = self._outline(select, targets, inputs)
-        resources = self._loaded.resources()
+        names = tuple(inputs)
+        given = {**self._brought(batches), **(inputs if isinstance(inputs, Mapping) else {})}
+        outline = self._outline(select, targets, dict.fromkeys((*given, *names)))
+        resources = self._loaded._consuming(self, batches)
         try:
             if not has_state(outline, resources):
                 return outline
-            given = inputs if isinstance(inputs, Mapping) else None
             state = self._state(
-                outline, resources, new_run_id(), force=force, use_cache=cache, resume=resume, given=given, lock=False
+                outline,
+                resources,
+                new_run_id(),
+                force=force,
+                use_cache=cache,
+                resume=resume,
+                given=given,
+                batches=batches,
+                lock=False,
             )
             state.close()
             return state.plan
         finally:
             resources.close()
 
-    def _outline(
-        self, select: Iterable[str], targets: Sequence[str] | None, inputs: Mapping[str, Any] | Iterable[str]
-    ) -> Plan:
+    def _outline(self, select: Iterable[str], targets: Sequence[str] | None, inputs: Iterable[str]) -> Plan:
         """The plan before anything is known of earlier runs."""
         key = (self.model, tuple(select), None if targets is None else tuple(targets), tuple(inputs))
         # A pipeline is often run again as it was; nothing in a plan is changed by running it.
@@ -285,6 +309,7 @@ class Pipeline:
         cache: bool = True,
         resume: str | bool = False,
         offsets: Mapping[str, Any] | None = None,
+        batches: Mapping[str, Batch] | None = None,
     ) -> RunResult:
         """Run it, here and now.
 
@@ -301,15 +326,22 @@ class Pipeline:
             resume: go on with this run, or with the last one if ``True`` and it did not succeed: what it finished is
                 not done again.
             offsets: stream to how far it is consumed if the run succeeds: recorded in one transaction with its end.
+            batches: trigger to the batch that the run consumes. A ``read`` whose ``stream`` is that trigger reads the
+                files of the batch alone, and an input of that name, which no node makes, is its payload; without a
+                batch, the read reads all that its path means, and the input is ``None``. The offset of the batch is
+                recorded with the end of the run, as the stream ``"PIPELINE/TRIGGER"``. A run of the same batches that
+                did not succeed is gone on with, unless ``force`` is given.
 
         Raises:
             RunFailed: a node failed, and ``check`` is true.
             GraphError: the nodes make no graph, or a name is not known.
             Conflict: another run of the pipeline goes on.
+            ConfigError: there is no trigger of a batch's name.
+            DataError: a batch says its files in a way that is not known.
             NotFound: there is no run to resume of that id.
             KeyboardInterrupt: it came during the run.
         """
-        kept = {"force": force, "use_cache": cache, "resume": resume, "offsets": offsets}
+        kept = {"force": force, "use_cache": cache, "resume": resume, "offsets": offsets, "batches": batches}
         made, close = self._loaded._prepare(self, select, targets, inputs, workers, executor, observers, kept)
         try:
             result = made.execute()
@@ -330,10 +362,11 @@ class Pipeline:
         cache: bool = True,
         resume: str | bool = False,
         offsets: Mapping[str, Any] | None = None,
+        batches: Mapping[str, Batch] | None = None,
     ) -> RunHandle:
         """Start it and return at once; takes what :meth:`run` takes."""
         log = EventLog()
-        kept = {"force": force, "use_cache": cache, "resume": resume, "offsets": offsets}
+        kept = {"force": force, "use_cache": cache, "resume": resume, "offsets": offsets, "batches": batches}
         made, close = self._loaded._prepare(self, select, targets, inputs, workers, executor, [*observers, log], kept)
         return RunHandle(made, log, after=close)
 
@@ -394,10 +427,20 @@ class LoadedProject:
 
         The cache and the checkpoint store stay open from run to run, until :meth:`close`.
         """
+        return self._resources()
+
+    def _resources(self, files: Mapping[str, tuple[FileVersion, ...]] | None = None) -> Resources:
         if self._stores is None:
             self._stores = Resources(self.project, self.host, self.redactor)
             weakref.finalize(self, self._stores.close)
-        return Resources(self.project, self.host, self.redactor, stores=self._stores)
+        return Resources(self.project, self.host, self.redactor, stores=self._stores, files=files)
+
+    def _consuming(self, pipeline: Pipeline, batches: Mapping[str, Batch] | None) -> Resources:
+        """The resources of a run that consumes batches."""
+        if not batches:
+            return self._resources()
+        check_batches(batches, self.project.triggers)
+        return self._resources(files_read(pipeline.model, batches))
 
     def close(self) -> None:
         """Close the cache and the checkpoint store; may be called twice, and the project may still be used."""
@@ -523,8 +566,9 @@ class LoadedProject:
         observers: Sequence[Observer],
         kept: Mapping[str, Any],
     ) -> tuple[Run, Callable[[], None]]:
-        plan = pipeline._outline(select, targets, inputs or ())
-        resources = self.resources()
+        resources = self._consuming(pipeline, kept["batches"])
+        given = {**pipeline._brought(kept["batches"]), **(inputs or {})}
+        plan = pipeline._outline(select, targets, given)
         built, owned = self._executor(executor, workers)
         state: RunState | None = None
         run_id = new_run_id()
@@ -538,7 +582,7 @@ class LoadedProject:
 
         try:
             if has_state(plan, resources):
-                state = pipeline._state(plan, resources, run_id, given=inputs, **kept)
+                state = pipeline._state(plan, resources, run_id, given=given, **kept)
                 plan = state.plan
             elif kept["resume"]:
                 raise nothing_to_resume(pipeline.name)
@@ -548,7 +592,7 @@ class LoadedProject:
                 resources,
                 built,
                 observers=observers,
-                given=inputs,
+                given=given,
                 run_id=run_id,
                 state=state,
             )

@@ -23,12 +23,13 @@ from odibi.digest import Undigestible, digest
 from odibi.errors import OdibiError, StorageError
 from odibi.model import CachePolicy, Function, OnFail, Operation, Sql
 from odibi.references import SecretRef, Template
-from odibi.sources import MADE_HERE, matches, table_version
+from odibi.sources import MADE_HERE, batch_version, matches, table_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from odibi.contracts.storage import Storage
+    from odibi.contracts.trigger import FileVersion
     from odibi.graph import Graph
     from odibi.host import Host
     from odibi.model import Node, Pipeline, Project, Read, Validation, Write
@@ -142,6 +143,7 @@ class Fingerprints:
         sources: SourceVersions,
         nonce: Callable[[str, str, float | None], str],
         given: Mapping[str, Any] | None = None,
+        files: Mapping[str, Sequence[FileVersion]] | None = None,
     ) -> list[Fingerprint]:
         """The fingerprints of all nodes of a graph, in its order of positions.
 
@@ -151,18 +153,20 @@ class Fingerprints:
             nonce: a node's name, its ``base`` and its ttl to what tells its results apart; asked for volatile nodes
                 and for those with a ttl.
             given: values handed to the run, by name.
+            files: stream to the files of its batch; they stand for all that the reads of that stream mean.
         """
         count = len(graph.nodes)
         values = [""] * count + [self._given(name, (given or {}).get(name)) for name in graph.given]
         found: list[Any] = [None] * count
         makers = _makers(graph, self._connection)
         nodes, slots_of = graph.nodes, graph.inputs
+        batches = {stream: batch_version(each) for stream, each in files.items()} if files else {}
         looked_at: set[Any] = set()  # what many functions use is looked at once
         for at in graph.order:
             slots = slots_of[at]
             inputs = tuple([values[slot] for slot in slots]) if slots else _NONE
             before = [(path, found[maker].whole) for maker, path in makers[at]] if at in makers else ()
-            found[at] = made = self._node(nodes[at], inputs, sources, nonce, looked_at, before)
+            found[at] = made = self._node(nodes[at], inputs, sources, batches, nonce, looked_at, before)
             values[at] = made.value
         return found
 
@@ -173,6 +177,7 @@ class Fingerprints:
         node: Node,
         inputs: tuple[str, ...],
         sources: SourceVersions,
+        batches: Mapping[str, SourceVersion],
         nonce: Callable[[str, str, float | None], str],
         looked_at: set[Any],
         made_before: Sequence[tuple[str, str]],
@@ -189,8 +194,11 @@ class Fingerprints:
         if node.read is not None and node.read.path is not None:
             try:
                 without = tuple([path.strip("/") for path, _ in made_before])
-                source = self._table(node, node.read, made_before) or sources.of(
-                    node.read.connection, node.read.path, without
+                batch = batches.get(node.read.stream) if node.read.stream is not None else None
+                source = (
+                    batch
+                    or self._table(node, node.read, made_before)
+                    or sources.of(node.read.connection, node.read.path, without)
                 )
                 if made_before:
                     # What a node of this run writes is known by that node, before it is there.

@@ -121,6 +121,8 @@ def _changed(node: Node, result: Result, fingerprint: Fingerprint) -> str:
     """What is not as it was, in words."""
     said = next(changes(result, recorded(fingerprint, node.depends_on)), "")
     if said == "what it reads changed" and node.read is not None:
+        if fingerprint.source is not None and fingerprint.source.batch is not None:
+            return f"it reads another batch of '{node.read.stream}'"
         return f"{node.read.connection}:{node.read.path} changed"
     if said:
         return said

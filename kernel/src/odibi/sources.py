@@ -12,9 +12,10 @@ import attrs
 from odibi.errors import InvalidPath, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from odibi.contracts.storage import Stat, Storage
+    from odibi.contracts.trigger import FileVersion
 
 _SPECIAL = re.compile(r"[*?\[]")
 _BLOCK = 1 << 20
@@ -31,6 +32,7 @@ class SourceVersion:
         checked: path to ``[etag, SHA-256 of the content]`` of objects whose etag could not be relied on alone.
         looked: the digest of what was looked at, where ``digest`` also stands for what is not there yet.
         unsettled: whether some etag cannot be relied on even now, as the object changed a moment ago.
+        batch: the objects of the batch that is meant; ``None`` if it is all that is there.
     """
 
     digest: str
@@ -40,12 +42,38 @@ class SourceVersion:
     checked: Mapping[str, list[str]] = attrs.field(factory=dict)
     looked: str = ""
     unsettled: bool = False
+    batch: tuple[FileVersion, ...] | None = None
 
 
 def table_version(version: str) -> SourceVersion:
     """The version of a table that knows its own."""
     digest = hashlib.sha256(f"table {version}".encode()).hexdigest()
     return SourceVersion(digest, 0, 0, 0.0, looked=digest)
+
+
+def batch_version(files: Sequence[FileVersion]) -> SourceVersion:
+    """The version of a batch of files: what it says of them, in its order. Nothing is looked at.
+
+    What is there meanwhile does not matter: the same batch has the same version whenever it is consumed.
+    """
+    hasher = hashlib.sha256()
+    for file in files:
+        hasher.update(_line(file.path, file.size, file.etag))
+    digest = hasher.hexdigest()
+    size = sum(file.size for file in files)
+    return SourceVersion(digest, len(files), size, 0.0, looked=digest, batch=tuple(files))
+
+
+def is_there(storage: Storage, files: Sequence[FileVersion]) -> bool:
+    """Whether each of these objects is there in its version.
+
+    Raises:
+        StorageError: the storage cannot be asked.
+    """
+    try:
+        return all(storage.stat(file.path).etag == file.etag for file in files)
+    except NotFound:
+        return False
 
 
 MADE_HERE = table_version("made by this run")
@@ -114,12 +142,16 @@ class SourceVersions:
                 if fresh or tag != stat.etag:
                     checked[stat.path] = [stat.etag, content]
                 unsettled = unsettled or fresh
-            hasher.update(f"{len(stat.path)}:{stat.path}{stat.size}:{tag}\n".encode("utf-8", "surrogateescape"))
+            hasher.update(_line(stat.path, stat.size, tag))
             objects += 1
             size += stat.size
             newest = max(newest, stat.modified)
         digest = hasher.hexdigest()
         return SourceVersion(digest, objects, size, newest, checked, digest, unsettled)
+
+
+def _line(path: str, size: int, tag: str) -> bytes:
+    return f"{len(path)}:{path}{size}:{tag}\n".encode("utf-8", "surrogateescape")
 
 
 def stats(storage: Storage, path: str) -> Iterator[Stat]:

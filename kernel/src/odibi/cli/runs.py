@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST_NODES = 20
 """Nodes of a run that are listed one by one; of more, those that did not run are counted."""
+
+MOST_OFFSET = 48
+"""Characters of a batch's offset that are shown."""
 
 SLOWER, LONGER = 2.0, 0.1
 """How many times, and by how many seconds, a node must have taken longer for the difference to be told."""
@@ -263,6 +267,21 @@ def _print_head(run: RunRecord, nodes: Sequence[NodeRecord], output: Output) -> 
     for name, value in said.items():
         if value:
             output.line(f"{name:8}  {visible(value)}")
+    for trigger, batch in (run.detail.get("batches") or {}).items():
+        output.line(f"{'batch':8}  {visible(output.redactor.redact(_batch_text(trigger, batch)))}")
+
+
+def _batch_text(trigger: str, batch: Mapping[str, Any]) -> str:
+    """Which batch of a trigger a run consumed; what the offset or the files are in full, ``--json`` says."""
+    from odibi.cli.project import plural
+    from odibi.contracts.trigger import files_of
+
+    offset = json.dumps(batch.get("offset"), ensure_ascii=False)
+    if len(offset) > MOST_OFFSET:
+        offset = f"{offset[: MOST_OFFSET - 3]}..."
+    files = files_of(batch.get("payload"))
+    said = [str(batch.get("id", "")), f"offset {offset}", plural(len(files), "file") if files is not None else ""]
+    return f"{trigger}: {', '.join(filter(None, said))}"
 
 
 def _print_nodes(nodes: Sequence[NodeRecord], output: Output, verbose: bool) -> None:

@@ -15,12 +15,16 @@ from urllib.parse import unquote
 import attrs
 
 from odibi.contracts.storage import check_path
-from odibi.errors import DataError, InvalidPath, NotFound
+from odibi.errors import Conflict, DataError, InvalidPath, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from odibi.contracts.format import Source
+    from odibi.contracts.trigger import FileVersion
+
+    Meaning = Callable[[str], Mapping[str, str | None] | None]
+    """The path of an object to the values that its folders say; to ``None`` if it is not meant."""
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
 """The value of a folder whose rows have a null; as Hive, Spark and others write it."""
@@ -49,13 +53,18 @@ class Part:
 def parts_of(source: Source, *, partitioned: bool) -> list[Part]:
     """The objects that ``source`` means, in the order of their paths; at least one.
 
+    Of a source with ``only`` these are the objects named there, in that order, and nothing is listed. What is hidden
+    (:func:`is_hidden`) is left out there too.
+
     Args:
         source: with a path.
         partitioned: whether folders such as ``year=2013`` are columns.
 
     Raises:
         NotFound: there is none.
-        DataError: the source has no path, or its parts lie in different folders.
+        Conflict: one that ``only`` names is gone, or there in another version.
+        DataError: the source has no path, its parts lie in different folders, or ``only`` names what the path does not
+            mean: left out, it would be lost.
     """
     if source.path is None:
         given = "table" if source.table else "query"
@@ -64,7 +73,9 @@ def parts_of(source: Source, *, partitioned: bool) -> list[Part]:
             where=str(source),
             remedy="Give 'path', or a format that has tables.",
         )
-    if _SPECIAL.search(source.path):
+    if source.only is not None:
+        found = _named(source, source.only)
+    elif _SPECIAL.search(source.path):
         found = _matching(source) or _exactly(source)
     else:
         found = _exactly(source) or _below(source)
@@ -81,6 +92,18 @@ def parts_of(source: Source, *, partitioned: bool) -> list[Part]:
                 remedy="Give all parts folders of the same columns, or set partition_columns: false.",
             )
     return found
+
+
+def check_versions(source: Source) -> None:
+    """Make sure that the objects that ``source.only`` names are there in the versions that it names.
+
+    Of a source without ``only`` nothing is promised, so nothing is looked at.
+
+    Raises:
+        Conflict: one of them is gone, or there in another version.
+    """
+    for file in dict.fromkeys(source.only or ()):
+        _check_version(source, file)
 
 
 def values_of(folders: Sequence[str]) -> dict[str, str | None]:
@@ -109,31 +132,85 @@ def _exactly(source: Source) -> list[Part]:
     return [Part(stat.path, {}, stat.etag)]
 
 
+def _named(source: Source, only: Sequence[FileVersion]) -> list[Part]:
+    assert source.path is not None
+    path = check_path(source.path)
+    meaning = _in_pattern(path)[1] if _SPECIAL.search(path) else _in_folder(path)
+    found = []
+    for file in dict.fromkeys(only):
+        values = {} if file.path == path else meaning(file.path)
+        if values is not None:
+            _check_version(source, file)
+            found.append(Part(file.path, values, file.etag))
+        elif not is_hidden(file.path):
+            raise DataError(
+                f"it is in the batch, but {source.path!r} does not mean it",
+                where=f"{source.connection}:{file.path}",
+                remedy="Let the trigger watch what the node reads, and nothing beside that.",
+            )
+    return found
+
+
+def _check_version(source: Source, file: FileVersion) -> None:
+    try:
+        there = source.storage.stat(file.path).etag
+    except NotFound:
+        what = "it is gone since the batch was made"
+    else:
+        if there == file.etag:
+            return
+        what = f"it was replaced since the batch was made: its etag is {there!r} now, and was {file.etag!r}"
+    raise Conflict(
+        what,
+        where=f"{source.connection}:{file.path}",
+        remedy="The batch cannot be read any more; what is there now comes in a later one, if the trigger sees it.",
+    )
+
+
 def _below(source: Source) -> list[Part]:
     assert source.path is not None
     folder = check_path(source.path)
-    found = []
-    for stat in source.storage.list(folder):
-        inside = stat.path[len(folder) :].lstrip("/")
-        if not is_hidden(inside):
-            found.append(Part(stat.path, values_of(inside.split("/")[:-1]), stat.etag))
-    return found
+    return _listing(source, folder, _in_folder(folder))
 
 
 def _matching(source: Source) -> list[Part]:
     assert source.path is not None
-    pattern = check_path(source.path)
-    pieces = pattern.split("/")
-    fixed = next(at for at, piece in enumerate(pieces) if _SPECIAL.search(piece))
-    folder = "/".join(pieces[:fixed])
-    matches = re.compile(_expression(pieces) + r"(?P<below>/.*)?", re.DOTALL)
+    return _listing(source, *_in_pattern(check_path(source.path)))
+
+
+def _listing(source: Source, folder: str, meaning: Meaning) -> list[Part]:
     found = []
     for stat in source.storage.list(folder):
-        match = matches.fullmatch(stat.path)
-        if match is None or is_hidden((match["below"] or "").lstrip("/")):
-            continue
-        found.append(Part(stat.path, values_of(stat.path.split("/")[fixed:-1]), stat.etag))
+        values = meaning(stat.path)
+        if values is not None:
+            found.append(Part(stat.path, values, stat.etag))
     return found
+
+
+def _in_folder(folder: str) -> Meaning:
+    """What a folder means: all below it that is not hidden."""
+
+    def meaning(path: str) -> Mapping[str, str | None] | None:
+        inside = path[len(folder) :].lstrip("/")
+        below = not folder or path.startswith(f"{folder}/")
+        return values_of(inside.split("/")[:-1]) if below and not is_hidden(inside) else None
+
+    return meaning
+
+
+def _in_pattern(pattern: str) -> tuple[str, Meaning]:
+    """What a pattern means, with the folder that all of it is in."""
+    pieces = pattern.split("/")
+    fixed = next(at for at, piece in enumerate(pieces) if _SPECIAL.search(piece))
+    matches = re.compile(_expression(pieces) + r"(?P<below>/.*)?", re.DOTALL)
+
+    def meaning(path: str) -> Mapping[str, str | None] | None:
+        match = matches.fullmatch(path)
+        if match is None or is_hidden((match["below"] or "").lstrip("/")):
+            return None
+        return values_of(path.split("/")[fixed:-1])
+
+    return "/".join(pieces[:fixed]), meaning
 
 
 def _expression(pieces: list[str]) -> str:
@@ -170,6 +247,12 @@ def _piece(piece: str) -> str:
 
 def _nothing(source: Source) -> NotFound:
     assert source.path is not None
+    if source.only is not None:
+        return NotFound(
+            "the batch holds nothing that can be read",
+            where=str(source),
+            remedy="Let the trigger leave out empty batches, and names that begin with '.' or '_'.",
+        )
     pieces = check_path(source.path).split("/")
     known: list[str] = []
     # The nearest folder that holds anything, from the path's own upwards.

@@ -47,8 +47,12 @@ class Source:
         format: the built format; a :class:`Format` or a :class:`TableFormat`.
         format_name: its name in the project (``csv``).
         columns: the columns wanted, in order; ``None`` for all. Formats that can, read no others.
-        only: the objects that are meant out of those that ``path`` means, each in this one version; ``None`` for all.
-            :func:`odibi.contracts.finding.parts_of` heeds it.
+        only: the objects that are meant out of those that ``path`` means, each in this one version, in the order in
+            which they are to be read; ``None`` for all. :func:`odibi.contracts.finding.parts_of` heeds it, and so must
+            an engine that finds objects otherwise: one that is gone, or is there in another version, is a
+            :class:`~odibi.errors.Conflict`; no object at all is :class:`~odibi.errors.NotFound`, as it is without
+            ``only``. Where a frame is computed when it is read, the kernel looks at the versions once more after that;
+            an engine that reads later (``lazy``) should look at them itself as close to the reading as it can.
     """
 
     storage: Storage

@@ -44,8 +44,16 @@ class FileVersion:
 
 
 def payload_of(files: Iterable[FileVersion]) -> dict[str, Any]:
-    """The payload of a batch that is files, in the order in which they are to be read."""
-    return {"files": [attrs.asdict(file) for file in files]}
+    """The payload of a batch that is files, in the order in which they are to be read.
+
+    Raises:
+        ValueError: there are none. Nothing has arrived then, and a node that reads nothing could not even tell which
+            columns it has.
+    """
+    told = [attrs.asdict(file) for file in files]
+    if not told:
+        raise ValueError("a batch of files has at least one")
+    return {"files": told}
 
 
 def files_of(payload: Any) -> tuple[FileVersion, ...] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from odibi.chunking import chunk_faults
+from odibi.contracts.finding import check_versions
 from odibi.errors import ConfigError, OdibiError, Problem, TransformError
 from odibi.events import NodeWarned, StepFinished
 from odibi.functions import frame_kind, is_rowwise
@@ -340,6 +341,9 @@ class NodeBody:
             begin = monotonic_ns()
             source = self._resources.source(node.read, self._engine)
             frame = engine.read(source)
+            if self._lazily is None:
+                # A file of a batch that was replaced under the reader: nothing was made of it yet.
+                check_versions(source)
             self._tell(task, "read", 0, begin, engine, frame, {"source": str(source)})
             return frame
         if self._compute is not None:
@@ -503,6 +507,8 @@ class NodeBody:
                     frame = self._step(task, position, step, frame, context)
                 task.check()
                 yield frame
+            # What was written so far is published after the last chunk, or not at all.
+            check_versions(source)
 
         report = engine.write_chunks(chunks(read.chunk_rows), target)
         self._tell(task, "write", 0, begin, engine, None, {"target": str(target), "paths": report.paths})

@@ -12,7 +12,7 @@ from odibi.fingerprint import recorded
 from odibi.plan import Action
 from odibi.reuse import UNCHANGED
 from odibi.run.queue import WorkQueue
-from odibi.sources import MADE_HERE, SourceVersions, table_version
+from odibi.sources import MADE_HERE, SourceVersions, is_there, table_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +63,8 @@ class Soundness:
         try:
             if made.source.looked == MADE_HERE.digest:
                 return True  # its makers stand for it
+            if made.source.batch is not None:
+                return is_there(self._storage(read.connection), made.source.batch)
             version = self._table_version(read, self._plan.graph.nodes[node].engine)
             if version is not None:
                 return table_version(version).digest == made.source.looked

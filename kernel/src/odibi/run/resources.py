@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from odibi.contracts.engine import Engine
     from odibi.contracts.secret import Secret
     from odibi.contracts.storage import Storage
+    from odibi.contracts.trigger import FileVersion, Schedule, TriggerSource
     from odibi.host import Host
     from odibi.model import Project, Quarantine, Read
     from odibi.redact import Redactor
@@ -39,9 +40,18 @@ class Resources:
         redactor: learns every secret that is looked up.
         stores: has the cache and the checkpoint store, and closes them; by default these are built, and closed, like
             everything else.
+        files: stream to the files of the batch that is consumed; reads of that stream read nothing else.
     """
 
-    def __init__(self, project: Project, host: Host, redactor: Redactor, *, stores: Resources | None = None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        host: Host,
+        redactor: Redactor,
+        *,
+        stores: Resources | None = None,
+        files: Mapping[str, tuple[FileVersion, ...]] | None = None,
+    ) -> None:
         self.project = project
         self.host = host
         self.redactor = redactor
@@ -50,6 +60,7 @@ class Resources:
         self._types: list[tuple[str, str]] | None = None
         self._versioned: dict[tuple[str, str | None], bool] = {}
         self._stores = stores
+        self.files = files or {}
 
     def engine(self, name: str) -> Engine:
         """The engine called ``name``."""
@@ -81,9 +92,27 @@ class Resources:
         )
         return store
 
+    def trigger(self, name: str) -> Schedule | TriggerSource:
+        """The trigger called ``name``, built anew: each pipeline has its own.
+
+        Raises:
+            KeyError: the project has none of that name.
+        """
+        config = self.project.triggers[name]
+        built: Schedule | TriggerSource = self._build("trigger", config.type, config.options)
+        return built
+
     def source(self, read: Read, engine: str) -> Source:
-        """What a node reads, ready for its engine."""
+        """What a node reads, ready for its engine.
+
+        Raises:
+            ConfigError: it is to read the files of a batch, but reads no files.
+        """
         name = read.format or self.format_of(read.path, engine)
+        only = self.files.get(read.stream) if read.stream is not None else None
+        if only is not None and (read.path is None or self.knows_version(read, engine)):
+            what = f"'{read.path or read.table or read.query}' is read as a whole, and not by the files of a batch."
+            raise ConfigError([Problem(what, None, "Remove 'stream' from the read, or read the files themselves.")])
         return Source(
             storage=self.storage(read.connection),
             connection=read.connection,
@@ -93,6 +122,7 @@ class Resources:
             table=read.table,
             query=read.query,
             columns=read.columns,
+            only=only,
         )
 
     def target(self, write: Write, engine: str, part: str) -> Target:

@@ -13,6 +13,7 @@ from odibi.fingerprint import Fingerprints
 from odibi.model import CachePolicy, Read
 from odibi.plan import INPUT, Action
 from odibi.reuse import decide, has_effect
+from odibi.run.batches import earlier_attempt, offsets_of, recorded_batches
 from odibi.run.earlier import EarlierRuns, to_resume
 from odibi.run.flight import Flights
 from odibi.run.frames import Frames
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from odibi.contracts.checkpoint import CheckpointStore, RunLock
     from odibi.contracts.executor import Outcome
+    from odibi.contracts.trigger import Batch
     from odibi.model import Node, Pipeline
     from odibi.plan import Plan
     from odibi.run.task import Body
@@ -51,6 +53,8 @@ class RunState:
         resume: a run's id, or ``True`` for the last one.
         given: values handed to the run, by name.
         offsets: how far streams are consumed if the run succeeds; moved in one transaction with its end.
+        batches: trigger to the batch that is consumed. Their offsets move as well, and a run of the same batches that
+            did not succeed is resumed unless ``force`` is given.
         lock: keep other runs of the pipeline out.
 
     Attributes:
@@ -75,9 +79,11 @@ class RunState:
         resume: str | bool = False,
         given: Mapping[str, Any] | None = None,
         offsets: Mapping[str, Any] | None = None,
+        batches: Mapping[str, Batch] | None = None,
         lock: bool = True,
     ) -> None:
-        self._offsets = offsets
+        self._batches = batches or {}
+        self._offsets = {**offsets_of(pipeline.name, self._batches), **(offsets or {})}
         self._pipeline = pipeline
         self._needed = {name for node in pipeline.nodes for name in node.depends_on}
         self._resources = resources
@@ -98,11 +104,15 @@ class RunState:
             record = None
             if self._store is not None:
                 record = to_resume(self._store, pipeline.name, resume, automatic=automatic and not force)
+                if record is None and not force:
+                    record = earlier_attempt(self._store, pipeline.name, self._batches)
             self._earlier = EarlierRuns(pipeline, resources, use_cache=use_cache, resumed=record)
             self.resumed = record.run_id if record is not None else ""
             self._root = self._earlier.root or run_id
             sources = SourceVersions(resources.storage, self._earlier.checked())
-            prints = (fingerprints or Fingerprints(pipeline, resources)).of(plan.graph, sources, self._nonce, given)
+            prints = (fingerprints or Fingerprints(pipeline, resources)).of(
+                plan.graph, sources, self._nonce, given, resources.files
+            )
             forced = [at for at, reason in enumerate(plan.reasons) if reason != INPUT] if force else ()
             self.plan = decide(plan, prints, self._earlier, force=forced)
         except BaseException:
@@ -194,15 +204,18 @@ class RunState:
             detail["resumes"] = list(self._earlier.chain)
         runs = {plan.graph.nodes[at].name: plan.reasons[at] for at, it in enumerate(plan.actions) if it is Action.RUN}
         detail["run"] = self._resources.redactor.scrub(runs)
+        if self._batches:
+            detail["batches"] = self._resources.redactor.scrub(recorded_batches(self._batches))
         # A run that does nothing can do without a mark that it began: nothing is half done if it dies.
-        self._store.begin(run_id, self._pipeline.name, detail, lock=self._lock, sync=bool(runs))
+        sync = bool(runs or self._batches)
+        self._store.begin(run_id, self._pipeline.name, detail, lock=self._lock, sync=sync)
 
     def finish(self, state: str, outcomes: Sequence[Outcome]) -> None:
         """Record what is not yet recorded, and end the run."""
         if self._journal is None or self._store is None:
             return
         # A run that did not succeed has not consumed its streams.
-        offsets = self._offsets if state == "succeeded" else None
+        offsets = (self._offsets or None) if state == "succeeded" else None
         self._journal.finish(state, outcomes, self._earlier.results, offsets)
         config = self._resources.project.checkpoints
         if config is not None and config.keep_last is not None:

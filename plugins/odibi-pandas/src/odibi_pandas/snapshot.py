@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from odibi.contracts.finding import Part, parts_of
 from odibi.contracts.storage import check_path
-from odibi.errors import NotFound, Transient
+from odibi.errors import Conflict, NotFound, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,12 +48,15 @@ class Snapshot:
 
         Raises:
             Changed: they do not.
+            Conflict: they do not, and the source wants these and no others.
         """
-        single = [part.path for part in self.parts] == [check_path(self._source.path or "")]
+        single = self._source.only is None and [part.path for part in self.parts] == [
+            check_path(self._source.path or "")
+        ]
         try:
             for part in self.parts[:_OPEN]:
                 self._files[part.path] = self._opened.enter_context(self._source.storage.open(part.path))
-            # An object is whole by itself.
+            # An object is whole by itself, unless one version of it is wanted.
             if single or parts_of(self._source, partitioned=partitioned) == self.parts:
                 return
         except NotFound:
@@ -66,6 +69,7 @@ class Snapshot:
 
         Raises:
             Changed: it is no longer the one that was found.
+            Conflict: so it is, and the source wants this one and no other.
         """
         file = self._files.get(part.path)
         if file is not None and not file.closed:
@@ -101,6 +105,7 @@ def snapshot(source: Source, *, partitioned: bool) -> Iterator[Snapshot]:
     Raises:
         NotFound: there is none.
         Changed: they were replaced again and again before they could be opened.
+        Conflict: the source wants certain versions of them, and one of these is not there any more.
     """
     for attempt in range(1, _TRIES + 1):
         found = Snapshot(source, parts_of(source, partitioned=partitioned))
@@ -117,7 +122,14 @@ def snapshot(source: Source, *, partitioned: bool) -> Iterator[Snapshot]:
             found.close()
 
 
-def _changed(source: Source) -> Changed:
+def _changed(source: Source) -> Changed | Conflict:
+    if source.only is not None:
+        # To look again would find others, which are not meant.
+        return Conflict(
+            "files of the batch were replaced while they were read",
+            where=str(source),
+            remedy="The batch cannot be read any more; what is there now comes in a later one, if the trigger sees it.",
+        )
     return Changed(
         "the parts were replaced while they were read", where=str(source), remedy="Try again when nobody writes there."
     )

@@ -167,7 +167,8 @@ def places_of(source: Source, parts: Sequence[Part], *, as_folder: bool) -> list
     assert source.path is not None
     folder = source.path.strip("/")
     paths = [part.path for part in parts]
-    if _fixed(folder) == folder and paths != [folder]:
+    # Of a batch, only what it names: the folder holds more.
+    if source.only is None and _fixed(folder) == folder and paths != [folder]:
         inside = [path[len(folder) :].strip("/").split("/")[:-1] for path in paths]
         plain = all(all("=" in step for step in steps) for steps in inside)
         if plain and (as_folder or not any(inside)):
