@@ -17,3 +17,13 @@ def odibi_triggers() -> dict[str, str]:
         "date": "odibi_triggers.date:DateSchedule",
         "file_watch": "odibi_triggers.file_watch:FileWatch",
     }
+
+
+@hookimpl
+def odibi_suites() -> dict[str, str]:
+    """The conformance suites for them."""
+    return {
+        "trigger.cron": "odibi_triggers.conformance:CronSuite",
+        "trigger.interval": "odibi_triggers.conformance:IntervalSuite",
+        "trigger.date": "odibi_triggers.conformance:DateSuite",
+    }
