@@ -146,7 +146,8 @@ class Trigger:
         overlap: what becomes of what comes while the pipeline still runs.
         misfire: what becomes of moments that passed while the service did not run.
         grace: seconds; moments that passed longer ago than that are not made up for. ``None`` for any.
-        max_attempts: how often a batch is tried before it is put among the dead letters.
+        max_attempts: how often a batch is tried before it is put among the dead letters, or a moment before it is
+            passed over; by default three times and once.
         retry_delay: seconds before a batch is tried again; twice as many after each further failure, an hour at most.
         enabled: ``False`` is a trigger that starts nothing.
         options: the component's.
@@ -157,7 +158,7 @@ class Trigger:
     overlap: Overlap = Overlap.QUEUE
     misfire: Misfire = Misfire.LATEST
     grace: float | None = None
-    max_attempts: int = 3
+    max_attempts: int | None = None
     retry_delay: float = 10.0
     enabled: bool = True
     options: Mapping[str, Any] = EMPTY

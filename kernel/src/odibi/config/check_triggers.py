@@ -33,7 +33,7 @@ def check_triggers(checker: Checker) -> None:
 
 
 def _numbers(checker: Checker, trigger: Trigger, at: Path) -> None:
-    if trigger.max_attempts < 1:
+    if trigger.max_attempts is not None and trigger.max_attempts < 1:
         checker.say(f"max_attempts is {trigger.max_attempts}", (*at, "max_attempts"), "Give 1 or more.")
     for key in ("grace", "retry_delay"):
         value = getattr(trigger, key)

@@ -1,0 +1,1 @@
+"""The service: what triggers say becomes runs, each once."""

@@ -1,0 +1,136 @@
+"""One attempt at a batch: a run of its pipeline, and what that means for the batch."""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import attrs
+
+from odibi.contracts.trigger import files_of, payload_of
+from odibi.errors import Conflict, NotFound, OdibiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from odibi.api import Pipeline
+    from odibi.contracts.observer import Observer
+    from odibi.contracts.trigger import Batch
+    from odibi.run.handle import RunHandle
+    from odibi.run.result import RunResult
+    from odibi.service.streams import InFlight, Stream
+
+_log = logging.getLogger("odibi.service")
+
+
+class Verdict(str, Enum):
+    """What an attempt means for its batch."""
+
+    CONSUMED = "consumed"
+    """It is done, and the stream stands behind it."""
+    FAILED = "failed"
+    """Its run failed, of something that may be the batch's own fault."""
+    PUT_OFF = "put_off"
+    """It could not be run, of something that passes or that somebody mends; the batch is not to blame."""
+    CANCELLED = "cancelled"
+    """Its run was stopped."""
+
+
+@attrs.frozen
+class Attempt:
+    """What came of an attempt.
+
+    Attributes:
+        verdict: what it means.
+        error: why it was not consumed.
+        run_id: the run; empty if none was begun.
+    """
+
+    verdict: Verdict
+    error: str = ""
+    run_id: str = ""
+
+
+def attempt(
+    stream: Stream,
+    batch: InFlight,
+    pipeline: Pipeline,
+    observers: Sequence[Observer],
+    started: Callable[[RunHandle], None],
+) -> Attempt:
+    """Run the pipeline for a batch.
+
+    Args:
+        stream: whose batch it is.
+        batch: noted as begun.
+        pipeline: consumes it.
+        observers: told every event of the run.
+        started: called with the run once it goes on.
+    """
+    try:
+        left = without_superseded(pipeline, stream.trigger, batch.batch)
+        if left is None:
+            stream.pass_over(batch.batch)
+            return Attempt(Verdict.CONSUMED)
+        offsets = {stream.batch_key: None}
+        if stream.trigger in pipeline.loaded.project.triggers:
+            handle = pipeline.start(batches={stream.trigger: left}, offsets=offsets, observers=observers)
+        else:  # other pipelines, which bring nothing but that they are done
+            handle = pipeline.start(offsets={**offsets, stream.name: left.offset}, observers=observers)
+    except OdibiError as error:
+        return Attempt(Verdict.PUT_OFF, str(error))
+    started(handle)
+    try:
+        result = handle.result()
+    except OdibiError as error:  # what ends a run without a result is the journal's or the executor's, not a node's
+        return Attempt(Verdict.PUT_OFF, str(error), handle.run_id)
+    return _of(result)
+
+
+def _of(result: RunResult) -> Attempt:
+    if result.ok:
+        return Attempt(Verdict.CONSUMED, run_id=result.run_id)
+    if result.state == "cancelled":
+        return Attempt(Verdict.CANCELLED, "cancelled", result.run_id)
+    failed = [(name, outcome.error) for name, outcome in result.outcomes.items() if outcome.error is not None]
+    failed = [(name, error) for name, error in failed if name not in result.ignored]
+    said = "; ".join(f"node '{name}': {error}" for name, error in failed) or "the run failed"
+    passing = bool(failed) and all(_passes(error) for _, error in failed)
+    return Attempt(Verdict.PUT_OFF if passing else Verdict.FAILED, said, result.run_id)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether an error says of itself that it is none of the data's: a storage that is not there, a file replaced."""
+    return bool(getattr(error, "retryable", False)) or isinstance(error, Conflict | ConnectionError | TimeoutError)
+
+
+def without_superseded(pipeline: Pipeline, trigger: str, batch: Batch) -> Batch | None:
+    """The batch without files that are gone or have been rewritten since; ``None`` if none is left.
+
+    A newer version of a file comes in a batch of its own; the older one is nowhere any more.
+
+    Raises:
+        StorageError: the storage cannot be asked.
+    """
+    files = files_of(batch.payload)
+    read = next((node.read for node in pipeline.model.nodes if node.read and node.read.stream == trigger), None)
+    if not files or read is None:
+        return batch
+    resources = pipeline.loaded.resources()
+    try:
+        storage = resources.storage(read.connection)
+        left = []
+        for file in files:
+            try:
+                if storage.stat(file.path).etag == file.etag:
+                    left.append(file)
+                    continue
+            except NotFound:
+                pass
+            _log.info("%s of a batch of %s is gone or has been rewritten", file.path, trigger)
+    finally:
+        resources.close()
+    if not left:
+        return None
+    return batch if len(left) == len(files) else attrs.evolve(batch, payload={**batch.payload, **payload_of(left)})

@@ -1,0 +1,512 @@
+"""The service: one thread that knows all moments and streams, and a few that run what is due."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from odibi.contracts.trigger import Batch
+from odibi.errors import Conflict, OdibiError
+from odibi.model import Misfire, Overlap
+from odibi.service.attempt import Attempt, Verdict, attempt
+from odibi.service.dispatch import Dispatcher
+from odibi.service.jobs import AFTER, Flow, Job, batch_of
+from odibi.service.misfires import PUNCTUAL, made_up_for
+from odibi.service.served import Served
+from odibi.service.streams import DEATHS, DeadLetter, InFlight
+from odibi.service.timers import Timers, moment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from odibi.api import LoadedProject
+    from odibi.contracts.observer import Observer
+
+_log = logging.getLogger("odibi.service")
+
+_TICK = 1.0
+"""Seconds between looks at what does not come by itself: locks, pauses, a clock that somebody has put."""
+
+_AFTER_A_FAULT = 60.0
+"""Seconds after which a schedule is asked again that could not say its next moment."""
+
+_BETWEEN_LOOKS = 60.0
+"""Seconds between looks for pipelines that others, outside of the service, have run."""
+
+
+class ServiceClock(Protocol):
+    """What the service takes the time from."""
+
+    def __call__(self) -> float:
+        """Seconds since the epoch, UTC."""
+        ...
+
+    def wait(self, event: threading.Event, seconds: float | None = None) -> bool:
+        """Wait until ``event`` is set or the time has passed; whether it is set."""
+        ...
+
+
+class SystemClock:
+    """The machine's."""
+
+    def __call__(self) -> float:
+        """Seconds since the epoch, UTC."""
+        return time.time()
+
+    def wait(self, event: threading.Event, seconds: float | None = None) -> bool:
+        """Wait until ``event`` is set or the time has passed; whether it is set."""
+        return event.wait(seconds)
+
+
+@attrs.frozen
+class StreamStatus:
+    """How a stream is doing.
+
+    Attributes:
+        name: ``PIPELINE/TRIGGER``.
+        state: ``waiting``, ``running``, ``queued``, ``retrying``, ``paused`` or ``broken``.
+        next: for a schedule, its next moment, in seconds since the epoch.
+        batch: the id of the batch in flight; empty if there is none.
+        error: why it does not go on, or why the last attempt failed.
+    """
+
+    name: str
+    state: str
+    next: float | None = None
+    batch: str = ""
+    error: str = ""
+
+
+class Service:
+    """Starts runs when triggers say so. No signal handler, no global state: it can live in any application.
+
+    Args:
+        projects: what to serve. Each needs a checkpoint store, in which all that must outlive the process is kept.
+        max_runs: how many runs may go on at once, of all projects together. Runs of one pipeline never do.
+        observers: told every event of every run; given anew for each, by a function.
+        clock: the time; for tests, one that they turn.
+
+    Raises:
+        OdibiError: a project has no checkpoint store, or two of them the same name.
+    """
+
+    def __init__(
+        self,
+        projects: Sequence[LoadedProject],
+        *,
+        max_runs: int = 4,
+        observers: Callable[[], Sequence[Observer]] = tuple,
+        clock: ServiceClock | None = None,
+    ) -> None:
+        self._clock: ServiceClock = clock or SystemClock()
+        self._observers = observers
+        self._served = [Served(loaded) for loaded in projects]
+        names = [each.name for each in self._served]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise OdibiError(
+                f"two projects are called '{twice[0]}'", where="odibi serve", remedy="Give each 'project' its own name."
+            )
+        self._timers: Timers[tuple[str, Flow]] = Timers()
+        self._dispatcher: Dispatcher[Job] = Dispatcher(self._perform, max_runs)
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._looked = float("-inf")
+        self._thread = threading.Thread(target=self._serve, name="odibi-service", daemon=True)
+        self._over = threading.Event()
+
+    # --- for whoever embeds it --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to serve; returns at once."""
+        self._thread.start()
+
+    def stop(self, drain: float = 60.0) -> bool:
+        """Start no more runs, let those that go on end, and give everything back.
+
+        What waits, and a run that is stopped, are in the store, and go on when a service next serves the project.
+
+        Args:
+            drain: seconds after which runs that still go on are stopped.
+
+        Returns:
+            Whether all of them ended by themselves.
+        """
+        with self._lock:
+            self._stop.set()
+        self._wake.set()
+        self._dispatcher.hold()
+        for served in self._served:
+            served.stop_watches()
+        drained = self._dispatcher.wait(drain)
+        if not drained:
+            _log.warning("stopping what still runs after %g s", drain)
+            for job in self._dispatcher.running():
+                self._cancel(job)
+            self._dispatcher.wait()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._dispatcher.close()
+        for served in self._served:
+            served.close()
+        self._over.set()
+        return drained
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it was stopped; whether it was."""
+        return self._over.wait(timeout)
+
+    @property
+    def leading(self) -> bool:
+        """Whether it serves every one of its projects; otherwise it stands by for another service that does."""
+        return all(served.lock is not None for served in self._served)
+
+    def idle(self) -> bool:
+        """Whether nothing runs and nothing waits for its turn."""
+        return self._dispatcher.wait(0)
+
+    def status(self) -> list[StreamStatus]:
+        """How each stream is doing, in the order of their names."""
+        with self._lock:
+            flows = [flow for served in self._served for flow in served.flows.values()]
+            return sorted((self._status_of(flow) for flow in flows), key=lambda status: status.name)
+
+    def pause(self, stream: str, *, paused: bool = True) -> None:
+        """Let nothing be started for a stream any more, or again; a run that goes on is not touched.
+
+        Raises:
+            KeyError: there is no such stream.
+        """
+        flow = self._flow(stream)
+        flow.stream.pause(paused=paused)
+        with self._lock:
+            self._set_paused(flow, paused)
+        self._wake.set()
+
+    def fire(self, stream: str) -> None:
+        """Let a schedule come up now, besides its moments.
+
+        Raises:
+            KeyError: there is no such stream, or it is no schedule.
+        """
+        flow = self._flow(stream)
+        if flow.schedule is None:
+            raise KeyError(f"{stream} is no schedule")
+        with self._lock:
+            moment = moment_of(self._clock())
+            self._offer_moment(flow, moment)
+            flow.handled = max(flow.handled or moment, moment)
+
+    def _flow(self, stream: str) -> Flow:
+        with self._lock:
+            for served in self._served:
+                if stream in served.flows:
+                    return served.flows[stream]
+        raise KeyError(f"there is no stream {stream!r}")
+
+    def _status_of(self, flow: Flow) -> StreamStatus:
+        job = flow.job
+        error = flow.watch.error if flow.watch is not None else ""
+        state = "broken" if error else "waiting"
+        following = self._timers.when(("fire", flow))
+        if job is not None:
+            retrying = ("retry", flow) in self._timers
+            state = "retrying" if retrying else "running" if job.handle is not None else "queued"
+            error = error or job.batch.error
+        if flow.paused:
+            state = "paused"
+        return StreamStatus(flow.name, state, following, job.batch.batch.id if job is not None else "", error)
+
+    # --- the thread -------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        ticked = float("-inf")
+        while not self._stop.is_set():
+            self._wake.clear()
+            now = self._clock()
+            try:
+                if now - ticked >= _TICK or now < ticked:
+                    ticked = now
+                    self._tick(now)
+                with self._lock:
+                    for (kind, flow), moment in self._timers.due(now):
+                        try:
+                            self._come_up(kind, flow, moment, now)
+                        except Exception:
+                            _log.exception("%s: what was due at %s could not be begun", flow.name, moment)
+                            self._timers.set((kind, flow), moment_of(now + _AFTER_A_FAULT))
+                    following = self._timers.next()
+            except Exception:  # a store that is not there for a while must not end the service
+                _log.exception("the service could not do what was due")
+                following = None
+            if self._stop.is_set():
+                return
+            until = ticked + _TICK if following is None else min(following, ticked + _TICK)
+            self._clock.wait(self._wake, max(0.0, until - self._clock()))
+
+    def _tick(self, now: float) -> None:
+        for served in self._served:
+            if served.lock is None:
+                if served.try_to_lead():
+                    self._take_up(served, now)
+            elif not served.lock.held():
+                self._lay_down(served)
+            else:
+                for flow, paused in served.changed_pauses():
+                    with self._lock:
+                        self._set_paused(flow, paused)
+        if now - self._looked >= _BETWEEN_LOOKS or now < self._looked:
+            self._looked = now
+            for served in self._served:
+                if served.lock is not None:
+                    self._look_after(served)
+
+    def _take_up(self, served: Served, now: float) -> None:
+        """Begin to serve a project, from where it stands."""
+        _log.info("serving '%s': %s", served.name, served.described())
+        in_flight = served.open(moment_of(now))
+        with self._lock:
+            for flow, batch in in_flight:
+                self._resume(flow, batch)
+            self._timers.fill((("fire", flow), moment) for flow, moment in served.first_moments())
+            for flow in served.flows.values():
+                if flow.is_source:
+                    served.listen(flow, lambda batch, flow=flow: self._deal(flow, batch))  # type: ignore[misc]
+
+    def _lay_down(self, served: Served) -> None:
+        """Another service has taken the project over: let go of it at once."""
+        _log.error("another service has taken over '%s'; standing by", served.name)
+        with self._lock:
+            flows = list(served.flows.values())
+            for flow in flows:
+                self._timers.drop(("fire", flow))
+                self._timers.drop(("retry", flow))
+                self._dispatcher.withdraw(flow.lane, lambda _: True)
+            mine = [job for job in self._dispatcher.running() if job.flow in flows]
+        for job in mine:
+            self._cancel(job)
+        served.let_go()
+
+    def _look_after(self, served: Served) -> None:
+        """Offer pipelines all of whose predecessors have succeeded since they last ran."""
+        for flow in served.flows.values():
+            if flow.stream.trigger != AFTER or flow.job is not None or flow.paused:
+                continue
+            batch = served.after(flow)
+            if batch is not None:
+                with self._lock:
+                    self._submit(Job(flow, InFlight(batch)))
+
+    # --- moments ----------------------------------------------------------------------------------------------------
+
+    def _come_up(self, kind: str, flow: Flow, moment: datetime, now: float) -> None:
+        if kind == "retry":
+            if flow.job is not None:
+                self._submit(flow.job)
+            return
+        schedule, trigger = flow.schedule, flow.trigger
+        if schedule is None or trigger is None or flow.paused:
+            return  # a paused one is set again when it goes on
+        present, wanted = moment_of(now), [moment]
+        following = schedule.next_after(moment)
+        missed = present - moment > PUNCTUAL or (following is not None and following <= present)
+        if missed:
+            after = moment - timedelta(microseconds=1)
+            wanted = made_up_for(schedule, after, present, trigger.misfire, trigger.grace)
+            following = schedule.next_after(present)
+            if not wanted:
+                _log.warning("%s: moments up to %s were missed, and are not made up for", flow.name, present)
+        if following is not None and not (counts_from_end(schedule) and wanted):
+            self._timers.set(("fire", flow), following)
+        for each in wanted:
+            self._offer_moment(flow, each)
+        flow.handled = present if missed else moment
+
+    def _offer_moment(self, flow: Flow, moment: datetime) -> None:
+        """Let a moment have its run, as the overlap policy has it."""
+        trigger = flow.trigger
+        assert trigger is not None
+        running, waiting = self._dispatcher.lane(flow.lane)
+        batch = batch_of(moment, flow.handled)
+        if running is not None or waiting or flow.job is not None:
+            if trigger.overlap is Overlap.SKIP:
+                _log.info("%s: %s is passed over, as the pipeline still runs", flow.name, moment)
+                flow.skipped = moment
+                return
+            if trigger.misfire is not Misfire.ALL or trigger.overlap is Overlap.CANCEL_PREVIOUS:
+                # The newest moment stands for those that wait, and for one that was to be tried again.
+                self._dispatcher.withdraw(flow.lane, lambda job: job.flow is flow)
+                self._timers.drop(("retry", flow))
+            if trigger.overlap is Overlap.CANCEL_PREVIOUS and running is not None and running.flow is flow:
+                running.unwanted = True
+                self._cancel(running)
+        self._submit(Job(flow, InFlight(batch), moment))
+
+    # --- batches ----------------------------------------------------------------------------------------------------
+
+    def _resume(self, flow: Flow, batch: InFlight) -> None:
+        """Go on with a batch that an earlier service began."""
+        if batch.deaths > DEATHS:
+            error = batch.error or f"the process died {batch.deaths} times in the middle of it"
+            self._give_up(flow, batch, Attempt(Verdict.FAILED, error))
+            flow.settled.set()
+            return
+        _log.info("%s: going on with batch %s", flow.name, batch.batch.id)
+        self._submit(Job(flow, batch))
+
+    def _deal(self, flow: Flow, batch: Batch) -> bool:
+        """For the thread that listens to a source: have a batch consumed, or given up; false if that will not be."""
+        flow.settled.clear()
+        with self._lock:
+            if self._stop.is_set():
+                return False
+            self._submit(Job(flow, InFlight(batch)))
+        while not flow.settled.wait(_TICK):
+            if self._stop.is_set() or flow.watch is None or flow.watch.stopped:
+                return False
+        return not self._stop.is_set()
+
+    def _submit(self, job: Job) -> None:
+        job.flow.job = job
+        job.flow.settled.clear()
+        if self._stop.is_set() or job.flow.paused:
+            return  # it is taken up when the stream goes on
+        self._dispatcher.submit(job.flow.lane, job)
+
+    def _cancel(self, job: Job) -> None:
+        handle = job.handle
+        if handle is not None:
+            handle.cancel(running=True)
+
+    def _set_paused(self, flow: Flow, paused: bool) -> None:
+        if flow.paused == paused:
+            return
+        flow.paused = paused
+        _log.info("%s %s", flow.name, "is paused" if paused else "goes on")
+        if paused:
+            self._dispatcher.withdraw(flow.lane, lambda job: job.flow is flow)
+            return
+        if flow.job is not None and flow.job.handle is None:
+            self._dispatcher.submit(flow.lane, flow.job)
+        elif flow.schedule is not None and flow.trigger is not None and flow.handled is not None:
+            # What passed meanwhile was missed like anything else.
+            self._timers.set(("fire", flow), flow.schedule.next_after(flow.handled) or flow.handled)
+
+    # --- runs, on the dispatcher's threads --------------------------------------------------------------------------
+
+    def _perform(self, job: Job) -> None:
+        flow, served = job.flow, job.flow.served
+        with self._lock:
+            if flow.job is not job and flow.is_source:
+                return
+            flow.job = job
+        try:
+            begun = flow.stream.begin(job.batch, served.lock)
+        except Conflict:
+            return  # another service leads
+        except OdibiError as error:
+            self._put_off(job, job.batch, Attempt(Verdict.PUT_OFF, str(error)))
+            return
+
+        def started(handle: Any) -> None:
+            job.handle = handle
+            _log.info("%s: run %s for %s", flow.name, handle.run_id, job.batch.batch.id)
+            if self._stop.is_set() or job.unwanted:
+                handle.cancel(running=job.unwanted)
+
+        found = attempt(flow.stream, begun, flow.pipeline, self._observers(), started)
+        found = attrs.evolve(found, error=served.scrub(found.error))
+        job.handle = None
+        try:
+            self._settle(job, begun, found)
+        except Conflict:
+            pass  # another service leads, and goes on from what is in the store
+        except OdibiError as error:
+            # What is in the store says that an attempt was begun, which is true.
+            _log.error("%s: %s", flow.name, served.scrub(str(error)))
+            self._put_off(job, begun, Attempt(Verdict.PUT_OFF, str(error)))
+
+    def _settle(self, job: Job, begun: InFlight, found: Attempt) -> None:
+        flow = job.flow
+        if found.verdict is Verdict.CONSUMED:
+            flow.put_off = 0
+            self._done(job)
+            self._look_after(flow.served)
+        elif found.verdict is Verdict.CANCELLED and job.unwanted:
+            self._done(job)
+        elif found.verdict is Verdict.CANCELLED:
+            # Nobody's fault: it goes on where it was, when a service next serves the project.
+            flow.stream.note(attrs.evolve(begun, attempts=job.batch.attempts), flow.served.lock)
+            if not self._stop.is_set():
+                self._put_off(job, attrs.evolve(begun, attempts=job.batch.attempts), found)
+        elif found.verdict is Verdict.PUT_OFF:
+            again = attrs.evolve(begun, attempts=job.batch.attempts, error=found.error)
+            flow.stream.note(again, flow.served.lock)
+            self._put_off(job, again, found)
+        else:
+            failed = attrs.evolve(begun, failures=begun.failures + 1, error=found.error)
+            if failed.failures >= flow.max_attempts:
+                self._give_up(flow, failed, found)
+                self._done(job)
+            else:
+                flow.stream.note(failed, flow.served.lock)
+                self._again(job, failed, flow.delay(failed.failures), found.error)
+
+    def _put_off(self, job: Job, batch: InFlight, found: Attempt) -> None:
+        job.flow.put_off += 1
+        self._again(job, batch, job.flow.delay(job.flow.put_off), found.error)
+
+    def _again(self, job: Job, batch: InFlight, delay: float, error: str) -> None:
+        flow = job.flow
+        with self._lock:
+            if flow.job is not job or self._stop.is_set():
+                return  # a newer moment stands for it
+            flow.job = Job(flow, attrs.evolve(batch, error=error), job.moment)
+            _log.warning("%s: %s; trying again in %g s", flow.name, error, delay)
+            self._timers.set(("retry", flow), moment_of(self._clock() + delay))
+        self._wake.set()
+
+    def _give_up(self, flow: Flow, batch: InFlight, found: Attempt) -> None:
+        lock = flow.served.lock
+        if flow.schedule is not None or flow.trigger is None:
+            _log.error("%s: %s failed: %s", flow.name, batch.batch.id, found.error)
+            flow.stream.pass_over(batch.batch, lock)
+            return
+        _log.error("%s: giving up batch %s after %d attempts: %s", flow.name, batch.batch.id, batch.attempts,
+                   found.error)  # fmt: skip
+        letter = DeadLetter(batch.batch, found.error, batch.attempts, self._clock(), found.run_id)
+        flow.stream.bury(letter, lock)
+
+    def _done(self, job: Job) -> None:
+        """No batch of the stream is in flight any more, unless a newer moment waits."""
+        flow = job.flow
+        with self._lock:
+            if flow.job is job:
+                flow.job = None
+                flow.settled.set()
+                self._note_skipped(job)
+                schedule = flow.schedule
+                if schedule is not None and counts_from_end(schedule):
+                    following = schedule.next_after(moment_of(self._clock()))
+                    if following is not None:
+                        self._timers.set(("fire", flow), following)
+        self._wake.set()
+
+    def _note_skipped(self, job: Job) -> None:
+        """Moments that were passed over while this ran are not to be made up for by a later service."""
+        flow = job.flow
+        skipped, flow.skipped = flow.skipped, None
+        if skipped is not None and job.moment is not None and skipped > job.moment:
+            flow.stream.store.move({flow.name: skipped.isoformat()}, lock=flow.served.lock)
+
+
+def counts_from_end(schedule: Any) -> bool:
+    """Whether a schedule's next moment counts from the end of the last run: a fixed delay, not a fixed rate."""
+    return bool(getattr(schedule, "from_end", False))
