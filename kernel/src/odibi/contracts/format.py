@@ -50,9 +50,10 @@ class Source:
         only: the objects that are meant out of those that ``path`` means, each in this one version, in the order in
             which they are to be read; ``None`` for all. :func:`odibi.contracts.finding.parts_of` heeds it, and so must
             an engine that finds objects otherwise: one that is gone, or is there in another version, is a
-            :class:`~odibi.errors.Conflict`; no object at all is :class:`~odibi.errors.NotFound`, as it is without
-            ``only``. Where a frame is computed when it is read, the kernel looks at the versions once more after that;
-            an engine that reads later (``lazy``) should look at them itself as close to the reading as it can.
+            :class:`~odibi.errors.Conflict`; one that ``path`` does not mean, a :class:`~odibi.errors.DataError`; no
+            object at all, :class:`~odibi.errors.NotFound`, as it is without ``only``. Where a frame is computed when it
+            is read, the kernel looks at the versions once more after that. With an engine that reads later (``lazy``),
+            an object that is replaced between the two is read as it is then, and nobody can tell.
     """
 
     storage: Storage

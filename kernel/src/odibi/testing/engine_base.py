@@ -10,6 +10,7 @@ import pytest
 
 from odibi.contracts.capability import capabilities_of
 from odibi.contracts.format import Source, Target, WriteMode
+from odibi.contracts.trigger import FileVersion
 from odibi.errors import Transient
 from odibi.testing.component import ComponentSuite, close
 from odibi.testing.frames import Table, assert_same, frame_of, table_of
@@ -85,8 +86,10 @@ class Bench:
     storage: Any
     format: Any
 
-    def source(self, path: str, columns: Sequence[str] | None = None) -> Source:
-        """What lies at ``path``."""
+    def source(
+        self, path: str, columns: Sequence[str] | None = None, only: Sequence[FileVersion] | None = None
+    ) -> Source:
+        """What lies at ``path``, or some of it."""
         return Source(
             storage=self.storage,
             connection="lake",
@@ -94,6 +97,7 @@ class Bench:
             format=self.format,
             format_name=self.suite.format_name,
             columns=None if columns is None else tuple(columns),
+            only=None if only is None else tuple(only),
         )
 
     def target(
@@ -137,6 +141,10 @@ class Bench:
     def holds(self, path: str, expected: Table, *, ordered: bool = False) -> None:
         """Fail unless that is what is there."""
         assert_same(self.read(path), expected, ordered=ordered and self.suite.ordered)
+
+    def versions(self, *paths: str) -> list[FileVersion]:
+        """The objects that are there now: at each of these paths, or below."""
+        return [FileVersion(it.path, it.etag, it.size) for path in paths for it in self.storage.list(path)]
 
     def objects(self) -> dict[str, str]:
         """Path to etag of all that is there."""

@@ -159,6 +159,72 @@ class FilePromises(EngineBase):
             assert_same(bench.table(frames[1]), PEOPLE, ordered=self.ordered)
             bench.holds("in/people", PEOPLE)
 
+    # --- batches ----------------------------------------------------------------------------------------------------
+
+    def read_both(self, bench: Bench, source: Source) -> list[Table]:
+        """What is read there, whole and in chunks: a batch is the same either way."""
+        chunks = [bench.table(each) for each in bench.engine.read_chunks(source, 10)]
+        return [bench.table(bench.engine.read(source)), chunks[0].joined(*chunks[1:])]
+
+    @pytest.mark.parametrize("path", ["in", "in/*", "in/**"])
+    def test_a_batch_is_all_that_is_read(self, bench: Bench, path: str) -> None:
+        """Its objects and no others, in its order, whatever else the path means."""
+        extension = bench.format.extensions[0]
+        names = {at: f"in/{name}{extension}" for at, name in enumerate(("a", "b", "c", "d/e"))}
+        for at, name in names.items():
+            bench.write(people(at), name)
+        batch = bench.versions(names[2], names[3], names[0])
+        for found in self.read_both(bench, bench.source(path, only=batch)):
+            assert_same(found, people(2, 3, 0), ordered=self.ordered)
+        for found in self.read_both(bench, bench.source(path, ("name",), only=batch[:1])):
+            assert_same(found, people(2).select("name"))
+
+    def test_a_batch_of_a_single_object(self, bench: Bench) -> None:
+        """Is that object, where the path names it."""
+        bench.write(people(1), "in/people")
+        (batch,) = bench.versions("in/people")
+        for found in self.read_both(bench, bench.source(batch.path, only=[batch])):
+            assert_same(found, people(1))
+
+    @pytest.mark.parametrize("gone", [False, True])
+    def test_an_object_of_a_batch_that_was_replaced(self, bench: Bench, gone: bool) -> None:
+        """Or removed, is a Conflict that names it: to read it would be to read another batch, or less."""
+        extension = bench.format.extensions[0]
+        names = [f"in/a{extension}", f"in/b{extension}"]
+        for at, name in enumerate(names):
+            bench.write(people(at), name)
+        batch = bench.versions(*names)
+        if gone:
+            for file in bench.versions(names[1]):
+                bench.storage.delete(file.path)
+        else:
+            (old,) = bench.versions(names[1])
+            bench.storage.write(old.path, bench.storage.read(old.path) + b"\n")
+        for path in ("in", "in/*", names[1]):
+            only = batch[1:] if path == names[1] else batch
+            with pytest.raises(Conflict, match=rf"in/b\{extension}"):
+                bench.table(bench.engine.read(bench.source(path, only=only)))
+            with pytest.raises(Conflict, match=rf"in/b\{extension}"):
+                list(map(bench.table, bench.engine.read_chunks(bench.source(path, only=only), 10)))
+
+    def test_a_batch_with_what_the_path_does_not_mean(self, bench: Bench) -> None:
+        """Is a DataError: left out, it would be lost, as the batch counts as consumed."""
+        extension = bench.format.extensions[0]
+        bench.write(people(1), f"in/a{extension}")
+        bench.write(people(2), f"in_too/b{extension}")
+        batch = bench.versions("in", "in_too")
+        for path in ("in", "in/*", f"in/a{extension}"):
+            with pytest.raises(DataError):
+                bench.table(bench.engine.read(bench.source(path, only=batch)))
+
+    def test_a_batch_of_nothing(self, bench: Bench) -> None:
+        """Is NotFound, and not all that is there."""
+        bench.write(people(1), "in/people")
+        with pytest.raises(NotFound):
+            bench.engine.read(bench.source("in", only=[]))
+        with pytest.raises(NotFound):
+            list(bench.engine.read_chunks(bench.source("in", only=[]), 10))
+
     # --- chunks -----------------------------------------------------------------------------------------------------
 
     @needs("chunks")

@@ -273,7 +273,8 @@ def objects_of(source: Source) -> list[Stat]:
 
     Raises:
         NotFound: there is none.
-        DataError: the source has no path.
+        DataError: the source has no path, or is of a batch that holds what the path does not mean.
+        Conflict: it is of a batch, an object of which is not there as it was.
     """
     if source.path is None:
         raise DataError(f"the format {source.format_name!r} reads files, but the node names no path")
@@ -289,9 +290,23 @@ def objects_of(source: Source) -> list[Stat]:
         except NotFound:
             found = list(source.storage.list(path))
     shown = [stat for stat in found if not _hidden(stat.path[len(path) :] if stat.path != path else "")]
+    if source.only is not None:
+        shown = _of_batch(source, {stat.path: stat for stat in shown})
     if not shown:
         raise NotFound("there is no such object or folder", where=str(source), remedy="Check the path.")
     return shown
+
+
+def _of_batch(source: Source, there: Mapping[str, Stat]) -> list[Stat]:
+    """Those of the objects that the source wants, in its order."""
+    for file in source.only or ():
+        where = f"{source.connection}:{file.path}"
+        stat = there.get(file.path)
+        if stat is None and any(each.path == file.path for each in source.storage.list(file.path)):
+            raise DataError("it is in the batch, but the path does not mean it", where=where)
+        if stat is None or stat.etag != file.etag:
+            raise Conflict("it is not there any more as the batch has it", where=where)
+    return [there[file.path] for file in source.only or ()]
 
 
 def _hidden(path: str) -> bool:

@@ -316,7 +316,8 @@ class PrefixIsNoFolder(RowsEngine):
 
     def read(self, source: Source) -> RowsFrame:
         path = source.path or ""
-        if any(sign in path for sign in "*?[") or not hasattr(source.format, "read_object") or ".." in path:
+        plain = not any(sign in path for sign in "*?[") and ".." not in path and source.only is None
+        if not plain or not hasattr(source.format, "read_object"):
             return super().read(source)
         folder = path.rpartition("/")[0]
         objects = [stat.path for stat in source.storage.list(folder) if stat.path.startswith(path)]
@@ -333,7 +334,7 @@ class RemembersWhatItRead(RowsEngine):
     _read: dict[str, RowsFrame] = attrs.field(factory=dict, init=False, repr=False)
 
     def read(self, source: Source) -> RowsFrame:
-        key = f"{id(source.storage)} {source} {source.columns}"
+        key = f"{id(source.storage)} {source} {source.columns} {source.only}"
         if key not in self._read:
             self._read[key] = super().read(source)
         return self.share(self._read[key])
@@ -376,10 +377,80 @@ class SkipsDamagedParts(RowsEngine):
         frames = []
         for stat in found:
             try:
-                frames.append(super().read(attrs.evolve(source, path=stat.path)))
+                frames.append(super().read(attrs.evolve(source, path=stat.path, only=None)))
             except DataError:
                 continue
         return concatenated(frames, str(source))
+
+
+# --- batches --------------------------------------------------------------------------------------------------------
+
+
+@zoo.defect
+class ReadsMoreThanTheBatch(RowsEngine):
+    """A batch is not heeded: all that the path means is read."""
+
+    def read(self, source: Source) -> RowsFrame:
+        return super().read(attrs.evolve(source, only=None))
+
+
+@zoo.defect
+class ReadsMoreThanTheBatchInChunks(RowsEngine):
+    """A batch is heeded when it is read whole, and not in chunks."""
+
+    def read_chunks(self, source: Source, rows: int) -> Iterator[RowsFrame]:
+        return super().read_chunks(attrs.evolve(source, only=None), rows)
+
+
+def _as_it_is_now(source: Source) -> Source:
+    """The same objects in whatever version is there."""
+    if source.only is None:
+        return source
+    there = {stat.path: stat for stat in source.storage.list()}
+    now = [attrs.evolve(file, etag=there[file.path].etag) if file.path in there else file for file in source.only]
+    return attrs.evolve(source, only=tuple(now))
+
+
+@zoo.defect
+class ReadsAnyVersionOfABatch(RowsEngine):
+    """The objects of a batch are read as they are now, also if they were replaced since."""
+
+    def read(self, source: Source) -> RowsFrame:
+        return super().read(_as_it_is_now(source))
+
+
+@zoo.defect
+class PassesOverWhatIsGone(RowsEngine):
+    """What was removed since the batch was made is left out."""
+
+    def read(self, source: Source) -> RowsFrame:
+        if source.only is None:
+            return super().read(source)
+        there = {stat.path for stat in source.storage.list()}
+        return super().read(attrs.evolve(source, only=tuple(it for it in source.only if it.path in there)))
+
+
+@zoo.defect
+class SortsTheBatch(RowsEngine):
+    """The objects of a batch are read in the order of their paths, and not in that of the batch."""
+
+    def read(self, source: Source) -> RowsFrame:
+        only = None if source.only is None else tuple(sorted(source.only, key=lambda file: file.path))
+        return super().read(attrs.evolve(source, only=only))
+
+
+@zoo.defect
+class ReadsHalfOfTheBatch(RowsEngine):
+    """What the path does not mean is left out of the batch without a word."""
+
+    def read(self, source: Source) -> RowsFrame:
+        try:
+            return super().read(source)
+        except DataError:
+            if source.only is None:
+                raise
+        meant = {stat.path for stat in objects_of(attrs.evolve(source, only=None))}
+        return super().read(attrs.evolve(source, only=tuple(it for it in source.only if it.path in meant)))
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
