@@ -144,7 +144,7 @@ class Store:
 
     def finish(self, run_id: str, state: str, offsets: Any = None, *, records: Any = ()) -> None:
         self.append(run_id, records)
-        self._add(op="finish", run=run_id, state=state, at=time.time())
+        self._add(op="finish", run=run_id, state=state, at=time.time(), offsets=dict(offsets or {}))
 
     def load(self, run_id: str) -> RunRecord:
         found = self._all().get(run_id)
@@ -182,8 +182,16 @@ class Store:
             raise Conflict("the run goes on", where=run_id)
         self._add(op="remove", run=run_id)
 
-    def offset(self, stream: str) -> None:
-        return None
+    def offset(self, stream: str) -> Any:
+        return self.offsets().get(stream)
+
+    def offsets(self, prefix: str = "") -> dict[str, Any]:
+        moved = {stream: value for it in self._entries() for stream, value in it.get("offsets", {}).items()}
+        found = sorted(stream for stream, value in moved.items() if value is not None and stream.startswith(prefix))
+        return {stream: moved[stream] for stream in found}
+
+    def move(self, offsets: Any, *, lock: Any = None) -> None:
+        self._add(op="move", run="", offsets=dict(offsets))
 
     def close(self) -> None:
         pass

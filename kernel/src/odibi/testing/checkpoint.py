@@ -32,6 +32,7 @@ from odibi.errors import Conflict, NotFound
 from odibi.testing.checkpoint_base import ENDS, NAMES, result
 from odibi.testing.checkpoint_histories import histories
 from odibi.testing.checkpoint_locks import CheckpointLockTests
+from odibi.testing.checkpoint_offsets import CheckpointOffsetTests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ def _kind(value: object) -> str:
     return f"{type(value).__name__} {value}" if isinstance(value, float) else type(value).__name__
 
 
-class CheckpointSuite(CheckpointLockTests):
+class CheckpointSuite(CheckpointLockTests, CheckpointOffsetTests):
     """What holds for every checkpoint store; see the module for how to use it."""
 
     # --- journals ---------------------------------------------------------------------------------------------------
@@ -163,6 +164,7 @@ class CheckpointSuite(CheckpointLockTests):
         assert list(store.load("r1").outcomes) == []
         assert store.results("etl") == {}
         assert store.offset("orders") is None
+        assert store.offsets() == {}
         with pytest.raises(NotFound):
             store.load("r2")
 
@@ -400,40 +402,6 @@ class CheckpointSuite(CheckpointLockTests):
         with pytest.raises(NotFound):
             other.load(run_id)
 
-    # --- offsets ----------------------------------------------------------------------------------------------------
-
-    def test_offsets_move_when_the_run_ends(self, store: CheckpointStore, other: CheckpointStore) -> None:
-        """Not before, and only those that the run consumed."""
-        assert store.offset("orders") is None
-        store.begin("r1", "etl", {})
-        store.append("r1", [{"n": 1}])
-        assert other.offset("orders") is None
-        store.finish("r1", "succeeded", {"orders": {"page": 7}, "customers": "2024-01-01"})
-        assert other.offset("orders") == {"page": 7}
-        store.begin("r2", "etl", {})
-        store.finish("r2", "succeeded", {"orders": {"page": 8}})
-        assert (other.offset("orders"), other.offset("customers")) == ({"page": 8}, "2024-01-01")
-        store.begin("r3", "etl", {})
-        store.finish("r3", "succeeded")
-        assert other.offset("orders") == {"page": 8}
-
-    def test_offsets_move_with_the_end_or_not_at_all(self, store: CheckpointStore, other: CheckpointStore) -> None:
-        """A run that cannot end moves none."""
-        lock = store.lock("etl")
-        store.begin("r1", "etl", {}, lock=lock)
-        lock.release()
-        with pytest.raises(Conflict):
-            store.finish("r1", "succeeded", {"orders": 1})
-        assert other.offset("orders") is None
-        assert other.load("r1").state != "succeeded"
-
-    def test_offsets_outlive_their_runs(self, store: CheckpointStore) -> None:
-        """Removing a run takes nothing back."""
-        store.begin("r1", "etl", {})
-        store.finish("r1", "succeeded", {"orders": 1})
-        store.remove("r1")
-        assert store.offset("orders") == 1
-
     # --- finding runs -----------------------------------------------------------------------------------------------
 
     def test_the_newest_comes_first(self, store: CheckpointStore, other: CheckpointStore) -> None:
@@ -621,6 +589,7 @@ class CheckpointSuite(CheckpointLockTests):
         assert store.latest("etl") is None
         assert store.results("etl") == {}
         assert store.offset("orders") is None
+        assert store.offsets() == store.offsets("o") == {}
         assert store.prune(0) == 0
         store.forget("etl")
         with pytest.raises(NotFound):

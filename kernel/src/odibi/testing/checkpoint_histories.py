@@ -46,7 +46,10 @@ _JSON = st.recursive(
     max_leaves=5,
 )
 _DETAILS = st.dictionaries(_WORDS, _JSON, max_size=2)
-_OFFSETS = st.none() | st.dictionaries(_NODES, _JSON, max_size=2)
+_STREAMS = st.sampled_from(["a", "a/b", "a/B", "a!b/é", "", "%"]) | st.text("a/%é", max_size=3)
+_PREFIXES = st.sampled_from(["", "a", "a/", "a!", "%", "_"]) | _STREAMS
+_MOVED = st.dictionaries(_STREAMS, _JSON, max_size=3)
+_OFFSETS = st.none() | _MOVED
 _RECORDS = st.one_of(
     st.builds(lambda node, value: {"node": node, "fingerprint": str(value), "value": value}, _NODES, _JSON),
     st.builds(lambda node, value: {"node": node, "value": value}, _NODES, _JSON),
@@ -76,6 +79,7 @@ def histories(make: Callable[[Path], CheckpointStore], folder: Path) -> type[Rul
             self.runs: dict[str, _Run] = {}
             self.results: dict[str, dict[str, dict[str, Any]]] = {}
             self.offsets: dict[str, Any] = {}
+            self.forgotten: set[str] = set()
             self.locks: dict[str, RunLock] = {}
             self.tokens: dict[str, int] = {}
 
@@ -187,7 +191,43 @@ def histories(make: Callable[[Path], CheckpointStore], folder: Path) -> type[Rul
             self.store.finish(run_id, state, offsets, records=records)
             self.journalled(run_id, records)
             run.state = state
-            self.offsets.update(offsets or {})
+            self.moved(offsets or {})
+
+        def moved(self, offsets: dict[str, Any]) -> None:
+            """Those that are nothing are forgotten."""
+            self.offsets.update(offsets)
+            self.offsets = {stream: value for stream, value in self.offsets.items() if value is not None}
+            self.forgotten |= {stream for stream, value in offsets.items() if value is None}
+
+        @rule(offsets=_MOVED, by_other=st.booleans())
+        def move(self, offsets: dict[str, Any], by_other: bool) -> None:
+            (self.other if by_other else self.store).move(offsets)
+            self.moved(offsets)
+
+        @rule(data=st.data(), streams=st.lists(_STREAMS, max_size=3))
+        def forget_streams(self, data: st.DataObject, streams: list[str]) -> None:
+            known = data.draw(st.lists(st.sampled_from(sorted(self.offsets)), max_size=2)) if self.offsets else []
+            offsets = dict.fromkeys([*streams, *known])
+            self.store.move(offsets)
+            self.moved(offsets)
+
+        @rule(offsets=_MOVED, pipeline=_PIPELINES)
+        def move_under_a_lock(self, offsets: dict[str, Any], pipeline: str) -> None:
+            lock = self.locks.get(pipeline)
+            if lock is not None:
+                self.store.move(offsets, lock=lock)
+                self.moved(offsets)
+                return
+            lost = self.store.lock(pipeline)
+            self.tokens[pipeline] = lost.token
+            lost.release()
+            with pytest.raises(Conflict):
+                self.store.move(offsets, lock=lost)
+
+        @rule(prefix=_PREFIXES)
+        def look_by_prefix(self, prefix: str) -> None:
+            expected = [(name, self.offsets[name]) for name in sorted(self.offsets) if name.startswith(prefix)]
+            assert list(self.other.offsets(prefix).items()) == expected
 
         @rule(keep=st.integers(0, 3), pipeline=st.none() | _PIPELINES)
         def prune(self, keep: int, pipeline: str | None) -> None:
@@ -265,8 +305,9 @@ def histories(make: Callable[[Path], CheckpointStore], folder: Path) -> type[Rul
                     self.check(handle.load(run_id), run_id, whole=True)
                 for pipeline in ("etl", "etl_daily", "e%"):
                     assert handle.results(pipeline) == self.results.get(pipeline, {})
-                for stream, value in self.offsets.items():
-                    assert handle.offset(stream) == value
+                assert list(handle.offsets().items()) == [(name, self.offsets[name]) for name in sorted(self.offsets)]
+                for stream in self.offsets.keys() | self.forgotten:
+                    assert handle.offset(stream) == self.offsets.get(stream)
             for lock in self.locks.values():
                 assert lock.held()
 

@@ -298,23 +298,37 @@ class SqliteCheckpoints:
         add = self._adding(run_id, records)
         if state not in ENDS:
             raise ValueError(f"{state!r} is not a state in which a run can end; those are {', '.join(ENDS)}")
-        moved = [(stream, to_json(value, f"the offset of {stream!r}")) for stream, value in (offsets or {}).items()]
-        for stream, _ in moved:
-            _check_text(stream, "the stream's name")
+        shift = _shifting(offsets or {})
 
         def work(cursor: sqlite3.Cursor) -> None:
             number, pipeline = self._writable(cursor, run_id)
             add(cursor, number, pipeline)
             ended = (state, time.time(), number)
             cursor.execute("UPDATE runs SET state = ?, finished = ? WHERE number = ?", ended)
-            cursor.executemany(
-                "INSERT INTO offsets (stream, value) VALUES (?, ?)"
-                " ON CONFLICT (stream) DO UPDATE SET value = excluded.value",
-                moved,
-            )
+            shift(cursor)
 
         self._store.change(work, look=True)
         self._begun.pop(run_id, None)
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        """Move the offsets of streams outside of a run: in one transaction, perhaps one with others' changes.
+
+        Raises:
+            Conflict: the lock was lost.
+            TypeError, ValueError: an offset is not JSON, or the lock is none of such a store.
+        """
+        shift = _shifting(offsets)
+        if lock is not None and not isinstance(lock, SqliteLock):
+            raise ValueError(f"an object of type {type(lock).__name__} is no lock of this store")
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            if lock is not None:
+                newest = cursor.execute("SELECT token FROM pipelines WHERE name = ?", (lock.pipeline,)).fetchone()
+                if not lock.held() or newest != (lock.token,):
+                    raise _not_held(lock.pipeline)
+            shift(cursor)
+
+        self._store.change(work, look=True)
 
     def _adding(self, run_id: str, records: Sequence[Mapping[str, Any]]) -> Callable[[sqlite3.Cursor, int, int], bool]:
         """What adds records to the journal of a run, given the numbers of the run and of its pipeline.
@@ -484,6 +498,17 @@ class SqliteCheckpoints:
         found = self._parsed(self._store.read(work, _NOTHING))
         return found[0] if found else None
 
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        """The offsets of all streams whose name begins with ``prefix``, in the order of their names."""
+        _check_text(prefix, "the prefix")
+
+        def work(cursor: sqlite3.Cursor) -> list[tuple[str, str]]:
+            return cursor.execute(_BELOW, (prefix, _after(prefix))).fetchall()
+
+        found = self._store.read(work, _NOTHING)
+        values = self._parsed([text for _, text in found])
+        return {stream: value for (stream, _), value in zip(found, values, strict=True)}
+
     def _state(self, run: _Run) -> str:
         return run.state if run.state != _RUNNING or self._goes_on(run) else _INTERRUPTED
 
@@ -604,6 +629,41 @@ _NEWEST = """
     ON CONFLICT (pipeline, node) DO UPDATE SET record = excluded.record
 """
 
+_MOVE = """
+    INSERT INTO offsets (stream, value) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE SET value = excluded.value
+"""
+# Names are compared byte by byte. A null was an offset like any other before there was a way to forget a stream.
+_BELOW = "SELECT stream, value FROM offsets WHERE stream >= ? AND stream < ? AND value <> 'null' ORDER BY stream"
+
+
+def _shifting(offsets: Mapping[str, Any]) -> Callable[[sqlite3.Cursor], None]:
+    """What moves offsets, and forgets the streams whose offset is ``None``.
+
+    Raises:
+        TypeError, ValueError: an offset is not JSON, or a name is not text.
+    """
+    for stream in offsets:
+        _check_text(stream, "the stream's name")
+    moved = [(stream, to_json(value, f"the offset of {stream!r}")) for stream, value in offsets.items()]
+    kept = [each for each in moved if each[1] != "null"]
+    forgotten = [(stream,) for stream, text in moved if text == "null"]
+
+    def shift(cursor: sqlite3.Cursor) -> None:
+        cursor.executemany(_MOVE, kept)
+        cursor.executemany("DELETE FROM offsets WHERE stream = ?", forgotten)
+
+    return shift
+
+
+def _after(prefix: str) -> str | bytes:
+    """What is greater than all names that begin with ``prefix``, and not greater than any other that is greater."""
+    head = prefix.rstrip("\U0010ffff")
+    if not head:
+        return _AFTER_ALL
+    # UTF-8 sorts as code points do; those from D800 to DFFF are halves of pairs, and no text.
+    after = ord(head[-1]) + 1
+    return head[:-1] + chr(0xE000 if after == 0xD800 else after)
+
 
 @lru_cache(maxsize=64)
 def _own_id(run_id: str) -> str:
@@ -669,4 +729,12 @@ def _lost(run_id: str) -> Conflict:
         "the lock under which it writes was lost, or is not held here",
         where=_where(run_id),
         remedy="Another run of the pipeline may have begun. Run it again; what was journalled is kept.",
+    )
+
+
+def _not_held(pipeline: str) -> Conflict:
+    return Conflict(
+        "the lock under which its offsets are to be moved was lost",
+        where=f"pipeline {display(pipeline)}",
+        remedy="Take it again, and look at the offsets before you move them.",
     )

@@ -175,14 +175,14 @@ class MemoryCheckpoints:
         if state not in ENDS:
             raise ValueError(f"no run can end in the state {state!r}; there are: {', '.join(ENDS)}")
         texts = [to_text(record) for record in records]
-        moved = {stream: to_text(value) for stream, value in (offsets or {}).items()}
+        moved = to_texts(offsets or {})
         with self.ledger.change:
             run = self.run(run_id)
             self.check_open(run)
             self.check_lock(run)
             self.journal(run, texts)
             run.state, run.finished = state, self.clock()
-            self.ledger.offsets.update(moved)
+            self.shift(moved)
 
     def load(self, run_id: str) -> RunRecord:
         """A run with its outcomes."""
@@ -244,6 +244,21 @@ class MemoryCheckpoints:
         with self.ledger.change:
             return json.loads(self.ledger.offsets.get(stream, "null"))
 
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        """The offsets of all streams whose name begins with ``prefix``, in the order of their names."""
+        with self.ledger.change:
+            found = sorted(stream for stream in self.ledger.offsets if stream.startswith(prefix))
+            return {stream: json.loads(self.ledger.offsets[stream]) for stream in found}
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        """Move the offsets of streams outside of a run, all at once or not at all."""
+        moved = to_texts(offsets)
+        if lock is not None and not isinstance(lock, MemoryLock):
+            raise ValueError("this is no lock of this store")
+        with self.ledger.change:
+            self.check_right(lock)
+            self.shift(moved)
+
     def close(self) -> None:
         """Give the locks back that were taken here; may be called twice."""
         for lock in self._locks:
@@ -271,6 +286,19 @@ class MemoryCheckpoints:
         """Refuse whoever lost the lock under which the run was begun."""
         if run.lock is not None and not run.lock.held():
             raise Conflict("its lock was lost", where=f"run {run.run_id!r}")
+
+    def check_right(self, lock: MemoryLock | None) -> None:
+        """Refuse whoever lost the lock under which offsets are to be moved."""
+        if lock is not None and not lock.held():
+            raise Conflict("its lock was lost", where=f"pipeline {lock.pipeline!r}")
+
+    def shift(self, moved: Mapping[str, str]) -> None:
+        """Move offsets, given as text; a null forgets its stream."""
+        for stream, text in moved.items():
+            if text == "null":
+                self.ledger.offsets.pop(stream, None)
+            else:
+                self.ledger.offsets[stream] = text
 
     def journal(self, run: Run, texts: Sequence[str]) -> None:
         """Add records."""
@@ -315,6 +343,18 @@ def to_text(value: object) -> str:
         ValueError: a number in it is infinite, or none.
     """
     return json.dumps(_plain(value))
+
+
+def to_texts(offsets: Mapping[str, Any]) -> dict[str, str]:
+    """Streams to their offsets as text.
+
+    Raises:
+        TypeError, ValueError: as :func:`to_text`; or a stream's name is no text.
+    """
+    for stream in offsets:
+        if not isinstance(stream, str):
+            raise TypeError(f"the stream {stream!r} is no text")
+    return {stream: to_text(value) for stream, value in offsets.items()}
 
 
 def _plain(value: object) -> object:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 import time
 import unicodedata
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,11 @@ import attrs
 from odibi.contracts.checkpoint import RunLock, RunRecord
 from odibi.errors import Conflict, NotFound
 from odibi.testing.checkpoint import CheckpointSuite
-from odibi.testing.reference.checkpoint import Ledger, MemoryCheckpoints, MemoryLock, Run, to_text
+from odibi.testing.reference.checkpoint import Ledger, MemoryCheckpoints, MemoryLock, Run, to_text, to_texts
 from odibi.testing.zoo import Zoo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     Record = Mapping[str, Any]
@@ -476,6 +477,300 @@ class OffsetsGoWithTheRun(MemoryCheckpoints):
     def remove(self, run_id: str) -> None:
         super().remove(run_id)
         self.ledger.offsets.clear()
+
+
+@zoo.defect
+class NoneIsAnOffset(MemoryCheckpoints):
+    """A stream that is to be forgotten is kept, with nothing for its offset."""
+
+    def shift(self, moved: Mapping[str, str]) -> None:
+        self.ledger.offsets.update(moved)
+
+
+@zoo.defect
+class EndsForgetNothing(MemoryCheckpoints):
+    """The end of a run passes over the streams that are to be forgotten."""
+
+    def finish(self, run_id: str, state: str, offsets: Mapping[str, Any] | None = None, **more: Any) -> None:
+        kept = {stream: value for stream, value in (offsets or {}).items() if value is not None}
+        super().finish(run_id, state, kept, **more)
+
+
+@zoo.defect
+class MovesForgetNothing(MemoryCheckpoints):
+    """A move passes over the streams that are to be forgotten."""
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        super().move({stream: value for stream, value in offsets.items() if value is not None}, lock=lock)
+
+
+@zoo.defect
+class ForgetsWhatIsEmpty(MemoryCheckpoints):
+    """An offset of 0, or an empty text, counts as none."""
+
+    def shift(self, moved: Mapping[str, str]) -> None:
+        super().shift({stream: text if json.loads(text) else "null" for stream, text in moved.items()})
+
+
+@zoo.defect
+class ForgetsForEver(MemoryCheckpoints):
+    """A stream that was forgotten once does not come again."""
+
+    def shift(self, moved: Mapping[str, str]) -> None:
+        gone = _given(self.ledger)
+        super().shift({stream: text for stream, text in moved.items() if stream not in gone})
+        gone.update({stream: True for stream, text in moved.items() if text == "null"})
+
+
+@zoo.defect
+class ForgetsAllThatBeginSo(MemoryCheckpoints):
+    """To forget a stream forgets those below it, too."""
+
+    def shift(self, moved: Mapping[str, str]) -> None:
+        super().shift(moved)
+        for gone in [stream for stream, text in moved.items() if text == "null"]:
+            for stream in [stream for stream in self.ledger.offsets if stream.startswith(gone)]:
+                del self.ledger.offsets[stream]
+
+
+def _found(store: MemoryCheckpoints, fits: Callable[[str], bool]) -> dict[str, Any]:
+    """The offsets of streams that fit, in order."""
+    with store.ledger.change:
+        return {stream: json.loads(text) for stream, text in sorted(store.ledger.offsets.items()) if fits(stream)}
+
+
+@zoo.defect
+class PrefixAsAPattern(MemoryCheckpoints):
+    """The prefix is taken for a pattern, as SQL's ``LIKE`` takes it: per cent and underscore stand for others."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        wild = re.escape(prefix).replace("%", ".*").replace("_", ".")
+        return _found(self, lambda stream: re.match(wild, stream, re.DOTALL) is not None)
+
+
+@zoo.defect
+class PrefixInAnyCase(MemoryCheckpoints):
+    """Upper and lower case are one to the prefix, as to ``LIKE`` without more ado."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        return _found(self, lambda stream: stream.lower().startswith(prefix.lower()))
+
+
+@zoo.defect
+class PrefixAsAGlob(MemoryCheckpoints):
+    """The prefix is taken for a pattern of a shell."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        return _found(self, lambda stream: fnmatch.fnmatchcase(stream, f"{prefix}*"))
+
+
+@zoo.defect
+class PrefixAsAFolder(MemoryCheckpoints):
+    """The prefix is taken for a folder: what goes on without a slash is not found."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        folder = f"{prefix.rstrip('/')}/"
+        return _found(self, lambda stream: not prefix or stream == prefix or stream.startswith(folder))
+
+
+@zoo.defect
+class PrefixAnywhere(MemoryCheckpoints):
+    """Streams are found that have the prefix in their midst."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        return _found(self, lambda stream: prefix in stream)
+
+
+@zoo.defect
+class PrefixUpToTheNext(MemoryCheckpoints):
+    """A range ends at the prefix with the greatest letter that somebody thought of behind it."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        return _found(self, lambda stream: prefix <= stream < f"{prefix}\uffff")
+
+
+@zoo.defect
+class PrefixUpToTheLast(MemoryCheckpoints):
+    """A range goes from the prefix to the end of all names."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        return _found(self, lambda stream: stream >= prefix)
+
+
+@zoo.defect
+class PrefixWithoutItself(MemoryCheckpoints):
+    """The stream whose name is the prefix, and nothing more, is left out."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        return {stream: value for stream, value in super().offsets(prefix).items() if stream != prefix or not prefix}
+
+
+@zoo.defect
+class PrefixNormalized(MemoryCheckpoints):
+    """Letters that look alike are one to the prefix."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        return _found(self, lambda stream: _alike(stream).startswith(_alike(prefix)))
+
+
+@zoo.defect
+class OffsetsAsTheyCame(MemoryCheckpoints):
+    """Offsets come out in the order in which the streams came."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        found = super().offsets(prefix)
+        return {stream: found[stream] for stream in list(self.ledger.offsets) if stream in found}
+
+
+@zoo.defect
+class OffsetsInTheOrderOfPeople(MemoryCheckpoints):
+    """Offsets are ordered without regard to case."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        return dict(sorted(super().offsets(prefix).items(), key=lambda item: item[0].lower()))
+
+
+@zoo.defect
+class FirstPageOfOffsets(MemoryCheckpoints):
+    """Of a thousand and more streams, the first thousand are found."""
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        return dict(list(super().offsets(prefix).items())[:1000])
+
+
+@zoo.defect
+class OffsetsOfOneStore(MemoryCheckpoints):
+    """What was moved outside of runs shows to the store object that moved it, until it is closed."""
+
+    _own: dict[str, Any] | None = None
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        super().move({}, lock=lock)
+        self._own = {**(self._own or {}), **json.loads(to_text(dict(offsets)))}
+
+    def offset(self, stream: str) -> Any | None:
+        return self._own[stream] if self._own and stream in self._own else super().offset(stream)
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        found = {**super().offsets(), **(self._own or {})}
+        return {stream: found[stream] for stream in sorted(found) if stream.startswith(prefix)}
+
+
+@zoo.defect
+class OffsetsOfRunsAlone(MemoryCheckpoints):
+    """A look by prefix shows what runs consumed, and not what was moved outside of them."""
+
+    def finish(self, run_id: str, state: str, offsets: Mapping[str, Any] | None = None, **more: Any) -> None:
+        super().finish(run_id, state, offsets, **more)
+        _given(self.ledger).update(offsets or {})
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        return {stream: value for stream, value in super().offsets(prefix).items() if stream in _given(self.ledger)}
+
+
+@zoo.defect
+class MovesOneByOne(MemoryCheckpoints):
+    """A move that cannot be made has moved the streams before the one that is wrong."""
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        for stream, value in offsets.items():
+            super().move({stream: value}, lock=lock)
+        super().move({}, lock=lock)
+
+
+@zoo.defect
+class MovesInSteps(MemoryCheckpoints):
+    """Somebody who looks meanwhile sees the half of a move."""
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        moved = to_texts(offsets)
+        super().move({}, lock=lock)
+        for stream, text in moved.items():
+            with self.ledger.change:
+                self.shift({stream: text})
+            time.sleep(0.0005)
+
+
+@zoo.defect
+class ForgetsFirst(MemoryCheckpoints):
+    """A move forgets what is to be forgotten before it looks at the rest."""
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        super().move({stream: None for stream, value in offsets.items() if value is None}, lock=lock)
+        super().move(offsets, lock=lock)
+
+
+@zoo.defect
+class MovesLoseEachOther(MemoryCheckpoints):
+    """A move reads all offsets, changes some, and writes all of them back: of two at once, one is lost."""
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        before = dict(self.ledger.offsets)
+        time.sleep(0.0005)
+        with self.ledger.change:
+            super().move(offsets, lock=lock)
+            self.ledger.offsets = {**before, **{s: t for s, t in self.ledger.offsets.items() if s in offsets}}
+
+
+@zoo.defect
+class MovesOnlyForward(MemoryCheckpoints):
+    """An offset that is smaller than the one before is not taken."""
+
+    def shift(self, moved: Mapping[str, str]) -> None:
+        there = self.ledger.offsets
+        super().shift(
+            {stream: text for stream, text in moved.items() if text == "null" or text > there.get(stream, "")}
+        )
+
+
+@zoo.defect
+class MovesWithoutLooking(MemoryCheckpoints):
+    """A move does not ask whether its lock is still held."""
+
+    def check_right(self, lock: MemoryLock | None) -> None:
+        pass
+
+
+@zoo.defect
+class MovesIfNobodyElseDoes(MemoryCheckpoints):
+    """Whoever gave the lock back moves offsets under it until somebody else takes it."""
+
+    def check_right(self, lock: MemoryLock | None) -> None:
+        if lock is not None and lock.pipeline in self.ledger.holders:
+            super().check_right(lock)
+
+
+@zoo.defect
+class NoMoveNeedsNoLock(MemoryCheckpoints):
+    """To move nothing is allowed to whoever lost the lock, who does not learn of it."""
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        if offsets:
+            super().move(offsets, lock=lock)
+
+
+@zoo.defect
+class MovesKeepReferences(MemoryCheckpoints):
+    """What is moved is kept as it was handed in, and changes with its owner."""
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        super().move(offsets, lock=lock)
+        _given(self.ledger).update(offsets)
+
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        given = _given(self.ledger)
+        return {stream: given.get(stream, value) for stream, value in super().offsets(prefix).items()}
+
+
+@zoo.defect
+class MovesAreRuns(MemoryCheckpoints):
+    """A move is made by a run of its own, which shows among the others."""
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        super().move(offsets, lock=lock)
+        run_id = f"move {len(self.ledger.runs)} {time.monotonic_ns()}"
+        self.begin(run_id, "", {})
+        self.finish(run_id, "succeeded")
 
 
 # --- finding and clearing away --------------------------------------------------------------------------------------
