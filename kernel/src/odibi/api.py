@@ -413,10 +413,19 @@ class LoadedProject:
         project: the model.
         host: the plugins; by default all that are installed, without those that the project blocks.
         redactor: knows the secrets that were met while loading.
+        files: what it was read from.
     """
 
-    def __init__(self, project: model.Project, *, host: Host | None = None, redactor: Redactor | None = None) -> None:
+    def __init__(
+        self,
+        project: model.Project,
+        *,
+        host: Host | None = None,
+        redactor: Redactor | None = None,
+        files: Sequence[Path] = (),
+    ) -> None:
         self.project = project
+        self.files = tuple(files)
         self.redactor = redactor if redactor is not None else Redactor()
         self._host = host
         self._pipelines: tuple[Pipeline, ...] | None = None
@@ -671,7 +680,7 @@ def load(
     found = load_project(Path(path), env=env, environ=environ, lenient=True)
     if engine is not None:
         found = attrs.evolve(found, project=attrs.evolve(found.project, engine=engine))
-    loaded = LoadedProject(found.project, host=host, redactor=found.redactor)
+    loaded = LoadedProject(found.project, host=host, redactor=found.redactor, files=found.sources)
     if engine is not None:
         loaded.host.component("engine", engine)  # asked for by name, so it must be there even if no node needs it
     problems = check_project(found, loaded.host)

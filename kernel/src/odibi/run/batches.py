@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from odibi.contracts.trigger import Batch, files_of
 from odibi.errors import ConfigError, DataError, Problem
 from odibi.structure import did_you_mean
@@ -69,8 +71,9 @@ def files_read(pipeline: Pipeline, batches: Mapping[str, Batch]) -> dict[str, tu
 
 
 def offsets_of(pipeline: str, batches: Mapping[str, Batch]) -> dict[str, Any]:
-    """Where the streams stand once the batches are consumed."""
-    return {stream_of(pipeline, trigger): batch.offset for trigger, batch in batches.items()}
+    """Where the streams stand once the batches are consumed. A batch without an offset moves none."""
+    moved = ((trigger, batch.offset) for trigger, batch in batches.items() if batch.offset is not None)
+    return {stream_of(pipeline, trigger): offset for trigger, offset in moved}
 
 
 def recorded_batches(batches: Mapping[str, Batch]) -> dict[str, Any]:
@@ -92,3 +95,19 @@ def earlier_attempt(store: CheckpointStore, pipeline: str, batches: Mapping[str,
         if {name: each.get("id") for name, each in told.items()} == wanted:
             return record if record.state in _ENDED_BADLY else None
     return None
+
+
+def as_first_tried(record: RunRecord | None, batches: Mapping[str, Batch]) -> dict[str, Batch]:
+    """The batches as an earlier run had them, where one has lost files since.
+
+    Files that were replaced before the next attempt are left out of it. What the first attempt appended is there all
+    the same, with their rows, and is not to be appended beside it: so results go by the files of the first attempt.
+    """
+    told = record.detail.get("batches") or {} if record is not None else {}
+    found = dict(batches)
+    for name, batch in batches.items():
+        before = told.get(name) or {}
+        files, then = files_of(batch.payload), files_of(before.get("payload"))
+        if before.get("id") == batch.id and files is not None and then is not None and set(files) < set(then):
+            found[name] = attrs.evolve(batch, payload=before["payload"])
+    return found

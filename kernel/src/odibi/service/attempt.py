@@ -93,11 +93,23 @@ def _of(result: RunResult) -> Attempt:
         return Attempt(Verdict.CONSUMED, run_id=result.run_id)
     if result.state == "cancelled":
         return Attempt(Verdict.CANCELLED, "cancelled", result.run_id)
-    failed = [(name, outcome.error) for name, outcome in result.outcomes.items() if outcome.error is not None]
-    failed = [(name, error) for name, error in failed if name not in result.ignored]
-    said = "; ".join(f"node '{name}': {error}" for name, error in failed) or "the run failed"
-    passing = bool(failed) and all(_passes(error) for _, error in failed)
-    return Attempt(Verdict.PUT_OFF if passing else Verdict.FAILED, said, result.run_id)
+    errors = _errors(result)
+    passing = bool(errors) and all(map(_passes, errors.values()))
+    return Attempt(Verdict.PUT_OFF if passing else Verdict.FAILED, failure_of(result), result.run_id)
+
+
+def failure_of(result: RunResult) -> str:
+    """Why a run did not succeed, in words; empty if it did."""
+    if result.ok:
+        return ""
+    said = "; ".join(f"node '{name}': {error}" for name, error in _errors(result).items())
+    return said or f"run {result.run_id} {'was cancelled' if result.state == 'cancelled' else 'failed'}"
+
+
+def _errors(result: RunResult) -> dict[str, BaseException]:
+    """What failed nodes raised, those aside whose failure the run ignores."""
+    outcomes = result.outcomes.items()
+    return {name: it.error for name, it in outcomes if it.error is not None and name not in result.ignored}
 
 
 def _passes(error: BaseException) -> bool:

@@ -39,6 +39,8 @@ class Served:
         store: where its runs and streams are recorded.
         lock: the right to serve it, while it is ours.
         flows: its streams by their names, while it is served.
+        silent: nothing of it is to begin.
+        successor: the same project as it was loaded since.
 
     Raises:
         OdibiError: it has no checkpoint store.
@@ -58,6 +60,8 @@ class Served:
         self.store: CheckpointStore = store
         self.lock: RunLock | None = None
         self.flows: dict[str, Flow] = {}
+        self.silent = False
+        self.successor: Served | None = None
         self._waits = False
 
     def scrub(self, text: str) -> str:
@@ -107,6 +111,7 @@ class Served:
 
     def open(self, now: datetime) -> list[tuple[Flow, InFlight]]:
         """Find out where each stream stands; gives those with a batch in flight."""
+        self.silent = False
         self.flows = {flow.name: flow for flow in self._flows()}
         paused = self.store.offsets(PAUSED)
         in_flight, new = [], dict[str, Any]()

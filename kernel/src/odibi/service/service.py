@@ -159,6 +159,29 @@ class Service:
         self._over.set()
         return drained
 
+    def cancel(self) -> None:
+        """Stop the runs that go on; their batches are begun again when a service next serves the project."""
+        for job in self._dispatcher.running():
+            self._cancel(job)
+
+    def reload(self, loaded: LoadedProject) -> None:
+        """Serve a project as it is now, in place of the one of the same name.
+
+        Runs that go on end as they began; until then, none of the project begins. How far streams are consumed, and
+        what is in flight, stays as it is.
+
+        Raises:
+            KeyError: no project of that name is served.
+            OdibiError: it has no checkpoint store.
+        """
+        fresh = Served(loaded)
+        with self._lock:
+            at = next((at for at, each in enumerate(self._served) if each.name == fresh.name), None)
+            if at is None:
+                raise KeyError(fresh.name)
+            self._served[at].successor = fresh
+        self._wake.set()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it was stopped; whether it was."""
         return self._over.wait(timeout)
@@ -252,8 +275,10 @@ class Service:
             self._clock.wait(self._wake, max(0.0, until - self._clock()))
 
     def _tick(self, now: float) -> None:
-        for served in self._served:
-            if served.lock is None:
+        for at, served in enumerate(self._served):
+            if served.successor is not None:
+                self._replace(at, served, served.successor)
+            elif served.lock is None:
                 if served.try_to_lead():
                     self._take_up(served, now)
             elif not served.lock.held():
@@ -280,18 +305,35 @@ class Service:
                 if flow.is_source:
                     served.listen(flow, lambda batch, flow=flow: self._deal(flow, batch))  # type: ignore[misc]
 
-    def _lay_down(self, served: Served) -> None:
-        """Another service has taken the project over: let go of it at once."""
-        _log.error("another service has taken over '%s'; standing by", served.name)
+    def _replace(self, at: int, served: Served, successor: Served) -> None:
+        """Put a project that was loaded anew in the place of the former, once nothing of that runs."""
+        self._silence(served)
+        if any(job.flow.served is served for job in self._dispatcher.running()):
+            return
+        served.stop_watches()
+        served.close()
         with self._lock:
-            flows = list(served.flows.values())
-            for flow in flows:
+            self._served[at] = successor
+        _log.info("'%s' was loaded anew", successor.name)
+        if successor.try_to_lead():
+            self._take_up(successor, self._clock())
+
+    def _silence(self, served: Served) -> None:
+        """Let nothing of a project begin any more."""
+        with self._lock:
+            served.silent = True
+            for flow in served.flows.values():
                 self._timers.drop(("fire", flow))
                 self._timers.drop(("retry", flow))
                 self._dispatcher.withdraw(flow.lane, lambda _: True)
-            mine = [job for job in self._dispatcher.running() if job.flow in flows]
-        for job in mine:
-            self._cancel(job)
+
+    def _lay_down(self, served: Served) -> None:
+        """Another service has taken the project over: let go of it at once."""
+        _log.error("another service has taken over '%s'; standing by", served.name)
+        self._silence(served)
+        for job in self._dispatcher.running():
+            if job.flow.served is served:
+                self._cancel(job)
         served.let_go()
 
     def _look_after(self, served: Served) -> None:
@@ -376,7 +418,7 @@ class Service:
     def _submit(self, job: Job) -> None:
         job.flow.job = job
         job.flow.settled.clear()
-        if self._stop.is_set() or job.flow.paused:
+        if self._stop.is_set() or job.flow.paused or job.flow.served.silent:
             return  # it is taken up when the stream goes on
         self._dispatcher.submit(job.flow.lane, job)
 

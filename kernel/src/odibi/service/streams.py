@@ -166,9 +166,9 @@ class Stream:
         """Let nothing be started any more; or again."""
         self.store.move({f"{PAUSED}{self.name}": True if paused else None})
 
-    def reset(self, offset: Any | None = None) -> None:
+    def reset(self, offset: Any | None = None, lock: RunLock | None = None) -> None:
         """Forget how far it is consumed, and the batch in flight; or let it go on behind an offset."""
-        self.store.move({self.name: offset, self.batch_key: None})
+        self.store.move({self.name: offset, self.batch_key: None}, lock=lock)
 
 
 def _in_flight(found: Mapping[str, Any] | None) -> InFlight | None:

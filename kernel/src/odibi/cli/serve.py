@@ -1,0 +1,40 @@
+"""``odibi serve``: its options. What it does is in :mod:`odibi.cli.serving`, so that asking for help costs little."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from odibi.cli.project import env_option, log_level_option
+from odibi.config.durations import seconds
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+    try:
+        return seconds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command()
+@click.argument("projects", nargs=-1, type=click.Path())
+@env_option
+@click.option(
+    "--max-runs", type=click.IntRange(min=1), default=4, metavar="N", help="How many runs may go on at once; 4."
+)
+@click.option(
+    "--drain", default="60s", metavar="TIME", callback=_seconds,
+    help="How long runs may still take once it is told to stop; 60s.",
+)  # fmt: skip
+@click.option("--no-reload", is_flag=True, help="Do not load a project anew when one of its files changes.")
+@log_level_option
+def serve(projects: tuple[str, ...], **options: Any) -> int:
+    """Run pipelines whenever the triggers of PROJECTS say so (files or folders; odibi.yaml by default).
+
+    Of several services for one project, one works and the others stand by. SIGTERM or Ctrl-C lets what runs finish; a
+    second one stops it.
+    """
+    from odibi.cli.serving import Serving, Wishes
+
+    return Serving(Wishes(projects or (".",), **options)).run()
