@@ -37,7 +37,7 @@ SHARE_WATCHED, SHARE = 200.0, 10.0
 SLICE = 0.02
 """Seconds of a listing between two looks at what was told, so that a large folder delays nothing."""
 
-FRESH = 1.0
+FRESH = 0.05
 """Seconds after which a local file is looked at once more before it is given."""
 
 BURST = 4000
