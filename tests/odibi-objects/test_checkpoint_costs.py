@@ -70,7 +70,7 @@ def test_each_call_makes_few_requests_however_many_runs_there_were() -> None:
         counted.run(f"{number:03}", {"orders": number})
     few = counted.costs("100")
     assert few == {
-        "lock": 4,
+        "lock": 5,
         "results": 2,
         "offset": 2,
         "begin": 3,
@@ -102,6 +102,54 @@ def test_a_run_that_moves_no_offsets_ends_for_less() -> None:
     assert counted.requests(lambda store: store.finish("1", "succeeded")) == 5
     counted.store.begin("2", "etl", {}, lock=lock)
     assert counted.requests(lambda store: store.finish("2", "succeeded")) == 3
+    lock.release()
+
+
+def test_offsets_are_moved_and_found_for_what_they_are() -> None:
+    counted = Counted()
+    lock = counted.store.lock("etl")
+    counted.store.move({"a/1": 1, "a/2": 1, "a": 1, "b/1": 1})
+    counted.store.offsets()
+
+    def costs() -> dict[str, int]:
+        return {
+            "move": counted.requests(lambda store: store.move({"a/1": 2})),
+            "move two": counted.requests(lambda store: store.move({"a/1": 2, "b/1": 2})),
+            "move under a lock": counted.requests(lambda store: store.move({"a/1": 2}, lock=lock)),
+            "move a new one": counted.requests(lambda store: store.move({"a/3": 2})),
+            "forget": counted.requests(lambda store: store.move({"a/3": None})),
+            "come again": counted.requests(lambda store: store.move({"a/3": 2})),
+            "forget again": counted.requests(lambda store: store.move({"a/3": None})),
+            "two": counted.requests(lambda store: store.offsets("a/")),
+            "none": counted.requests(lambda store: store.offsets("c/")),
+            "one of two": counted.requests(lambda store: store.offsets("a/1")),
+            "lock": counted.requests(lambda store: store.lock("other").release()),
+        }
+
+    few = costs()
+    assert few == {
+        "move": 7,
+        "move two": 11,
+        "move under a lock": 9,
+        "move a new one": 8 - 1,
+        "forget": 8,
+        "come again": 9,
+        "forget again": 8,
+        "two": 2 * (2 + 2),
+        "none": 2,
+        "one of two": 2 * (2 + 1),
+        "lock": 4 + 1,
+    }
+    for number in range(30):
+        others = {f"x/{number}/{at}": at for at in range(50)}
+        counted.store.move(others)
+        counted.store.move(dict.fromkeys(list(others)[::2]))
+    counted.store.move({f"a/x{number}": None for number in range(50)})
+    counted.store.move({f"a/3/{number}": 1 for number in range(50)})
+    counted.store.move({f"a/3/{number}": None for number in range(50)})
+    # One that was forgotten is there again, as far as it has an object; apart from that, nothing has changed.
+    after = costs()
+    assert after == {**few, "lock": 5 + 1, "move a new one": 9}
     lock.release()
 
 

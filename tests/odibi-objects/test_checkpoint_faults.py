@@ -22,8 +22,14 @@ def result(node: str, value: int) -> dict[str, Any]:
     return {"node": node, "fingerprint": str(value), "value": value}
 
 
+STREAMS = ("orders", "customers", "bills", "dead/1", "dead/2")
+
+
 class Story:
-    """Some days in the life of a store: two runs, the second of which moves offsets again, and what is tidied up."""
+    """Some days in the life of a store: two runs, the second of which moves offsets again, and what is tidied up.
+
+    Offsets are moved outside of runs as well, and streams are forgotten and come again.
+    """
 
     def __init__(self) -> None:
         self.lock: RunLock | None = None
@@ -54,6 +60,11 @@ class Story:
             lambda store: store.finish("2", "failed", {"orders": 2}, records=[result("d", 4), {"last": True}]),
             lambda store: store.prune(1, "etl"),
             self.give_back,
+            lambda store: store.move({"orders": 3, "dead/1": [1], "dead/2": [2], "bills": None}),
+            self.take,
+            lambda store: store.move({"dead/1": None, "customers": 2}, lock=self.lock),
+            lambda store: store.move({"dead/1": [3], "dead/2": None}, lock=self.lock),
+            self.give_back,
             lambda store: store.forget("etl", ["a"]),
             lambda store: store.remove("0"),
             lambda store: store.prune(0),
@@ -73,7 +84,9 @@ def seen(store: StorageCheckpoints) -> dict[str, Any]:
     return {
         "runs": runs,
         "results": {pipeline: store.results(pipeline) for pipeline in ("etl", "other")},
-        "offsets": {stream: store.offset(stream) for stream in ("orders", "customers", "bills")},
+        "offsets": {stream: store.offset(stream) for stream in STREAMS},
+        "offsets by name": list(store.offsets().items()),
+        "dead": store.offsets("dead/"),
     }
 
 
@@ -148,6 +161,7 @@ def test_killed_at_any_operation(done: bool) -> None:
             lock.release()
         assert rest(storage) == []
         assert not [path for path in storage.objects if "/runs/" in path or "/done/" in path]
+        assert len([path for path in storage.objects if "/names/" in path]) == len(next_one.offsets())
         next_one.close()
         number += 1
     assert number > 80
@@ -285,6 +299,91 @@ def test_a_holder_that_was_overtaken_cannot_write_wherever_it_was() -> None:
         at += 1
     assert refused > 5
     assert story.late == ["begin", "append", "append", "finish"]
+
+
+def test_a_holder_that_was_overtaken_moves_nothing_wherever_it_was() -> None:
+    """Whoever has the lock next sees what will ever have been moved under it before."""
+    at, outcomes = 0, []
+    while not outcomes or outcomes[-1] != "not overtaken":
+        storage = MemoryStorage()
+        wrapped = Interrupting(storage)
+        old, new = opened(wrapped), opened(storage, later=1000.0)
+        old.move({"orders": 1, "dead/1": 1})
+        lock = old.lock("etl")
+        shown: list[Any] = []
+
+        def overtake(new: StorageCheckpoints = new, shown: list[Any] = shown) -> None:
+            newer = new.lock("etl")
+            shown.append(new.offsets())
+            new.move({"bills": 1}, lock=newer)
+
+        wrapped.number, wrapped.at, wrapped.happens = 0, at, overtake
+        after = {"dead/2": 2, "orders": 2}
+        try:
+            old.move({"orders": 2, "dead/1": None, "dead/2": 2}, lock=lock)
+            outcomes.append("moved" if shown else "not overtaken")
+        except Conflict:
+            after = {"dead/1": 1, "orders": 1}
+            outcomes.append("refused")
+        assert shown in ([after], []), at
+        assert new.offsets() == {**after, **({"bills": 1} if shown else {})}
+        assert list(new.offsets()) == sorted(new.offsets())
+        new.lock("other").release()
+        assert [path for path in rest(storage) if "/ending/" in path] == []
+        new.close()
+        old.close()
+        at += 1
+    assert outcomes.count("refused") > 5
+    assert outcomes.count("moved") > 5
+    assert outcomes == sorted(outcomes, key=["refused", "moved", "not overtaken"].index)
+
+
+def test_a_helper_that_was_asleep_brings_nothing_back() -> None:
+    """Whoever puts an old move into its place, while newer ones come and go, changes nothing, wherever it was."""
+    at, asleep = 0, True
+    while asleep:
+        storage = MemoryStorage()
+        killed = Wrapped(storage)
+        store = opened(killed)
+        killed.fail(4, done=True)  # the listing, two streams, the move itself, which has happened then
+        with suppress(Killed):
+            store.move({"orders": 1, "dead/1": 1})
+        wrapped = Interrupting(storage)
+        helper, other = opened(wrapped), opened(storage)
+
+        def meanwhile(other: StorageCheckpoints = other) -> None:
+            other.move({"orders": 2, "dead/1": None})
+            other.move({"dead/1": 3})
+            other.move({"dead/1": None, "orders": 4})
+
+        wrapped.number, wrapped.at, wrapped.happens = 0, at, meanwhile
+        helper.lock("etl").release()
+        asleep = wrapped.at == -1
+        if asleep:
+            for handle in (helper, other):
+                assert handle.offsets() == {"orders": 4}, at
+                assert handle.offset("dead/1") is None
+            assert rest(storage) == []
+            assert len([path for path in storage.objects if "/names/" in path]) == 1, at
+        for handle in (helper, other):
+            handle.close()
+        at += 1
+    assert at > 12
+
+
+def test_a_move_that_cannot_be_filed_has_happened_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    storage = MemoryStorage()
+    wrapped = Wrapped(storage)
+    store, other = opened(wrapped), opened(storage)
+    wrapped.fail(3, transient)  # the listing, the stream, the move; then the stream
+    with caplog.at_level(logging.WARNING, "odibi.checkpoint"):
+        store.move({"orders": 1})
+    assert "not yet filed" in caplog.text
+    assert (other.offset("orders"), other.offsets()) == (1, {"orders": 1})
+    wrapped.fail(None)
+    store.move({"bills": 1})
+    assert rest(storage) == []
+    assert other.offsets() == {"bills": 1, "orders": 1}
 
 
 def test_one_that_was_overtaken_while_it_took_over_ends_no_newer_run() -> None:

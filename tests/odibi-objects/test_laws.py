@@ -17,7 +17,8 @@ from odibi_objects.clock import Clock, Stamps
 from odibi_objects.crew import Crew
 from odibi_objects.documents import Damaged, decode, encode
 from odibi_objects.entries import FOREVER, SEAL, Version, folder_of, opened, seal, version_of
-from odibi_objects.names import backwards, forwards, key_of
+from odibi_objects.names import backwards, forwards, key_of, name_at, placed
+from odibi_objects.names import folder_of as folder_for
 from odibi_objects.options import duration, folder, pause, positive, size
 from odibi_objects.results import Results
 from odibi_objects.values import plain
@@ -61,6 +62,44 @@ def test_names_that_look_alike_have_keys_of_their_own() -> None:
     names = ["etl", "ETL", "etl ", "etl-", "", "-", "e/tl", "é", "e\u0301", "\ud800", "x" * 99, "x" * 100]
     assert len({key_of(name).casefold() for name in names}) == len(names)
     assert key_of("Silver: orders").startswith("silver-orders.")
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.text("aB/!é", max_size=8)
+NAMES |= st.lists(NAMES | st.text("a/", min_size=90, max_size=300), max_size=12).map("/".join)
+
+
+@given(NAMES, st.integers(0, 400))
+def test_a_name_lies_in_the_folder_of_each_of_its_beginnings(name: str, length: int) -> None:
+    place = placed(name)
+    assert name_at(place) in (name, None)
+    assert name_at(place) == name or len(name.encode()) > 40
+    folder = folder_for(name[:length])
+    assert not folder or f"{place}.1".startswith(f"{folder}/")
+    assert all(0 < len(part) <= 200 for part in place.split("/"))
+    assert len(place) <= 700
+    assert not set(place) - set("abcdefghijklmnopqrstuvwxyz0123456789/.-")
+
+
+@given(st.lists(NAMES, unique=True, max_size=6))
+def test_names_have_places_of_their_own_and_none_is_a_folder(names: list[str]) -> None:
+    places = {f"{placed(name)}.1" for name in names}
+    assert len(places) == len(names)
+    folders = {place[:at] for place in places for at, letter in enumerate(place) if letter == "/"}
+    assert not places & folders
+
+
+def test_the_folder_of_a_prefix_holds_no_names_that_begin_otherwise() -> None:
+    assert folder_for("orders/eu") == folder_for("orders/") == "forders"
+    assert folder_for("") == folder_for("orders") == ""
+    assert placed("orders/eu!dead/1") == "forders/feu-21dead/n1"
+    assert placed("Orders/") == "f-4frders/n"
+    assert not f"{placed('ordersx/eu')}".startswith(f"{folder_for('orders/')}/")
+
+
+@pytest.mark.parametrize("path", ["", "x", "n-zz", "n-ff", "nA", "n-61", "f-ff/na", "na/nb", "fa", "n-"])
+def test_what_is_no_place_is_refused(path: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of two kinds
+        name_at(path)
 
 
 # --- documents ------------------------------------------------------------------------------------------------------

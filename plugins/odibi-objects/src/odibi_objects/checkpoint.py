@@ -27,7 +27,7 @@ from odibi_objects.leases import Claim, Leases
 from odibi_objects.lock import StorageLock
 from odibi_objects.machine import from_json, is_gone, this_process
 from odibi_objects.names import backwards, key_of
-from odibi_objects.offsets import Offsets
+from odibi_objects.offsets import Offsets, Right
 from odibi_objects.options import duration, folder, positive
 from odibi_objects.results import Results
 from odibi_objects.runlogs import Extent, Log, RunLogs
@@ -89,12 +89,12 @@ class StorageCheckpoints:
         self._leases = Leases(self.connection, self.clock, cast(float, self.clock_skew))
         self._logs = RunLogs(self.connection, self.prefix, self._crew)
         self._index = RunIndex(self.connection, self.prefix)
-        self._offsets = Offsets(self.connection, self.prefix, self._logs, self._stamps)
+        self._offsets = Offsets(self.connection, self.prefix, self._logs, self._stamps, self._crew)
 
     # --- locks ------------------------------------------------------------------------------------------------------
 
     def lock(self, pipeline: str, *, wait: float = 0.0) -> StorageLock:
-        """The pipeline's lock. Four requests, if it is free."""
+        """The pipeline's lock. Five requests, if it is free."""
         key = key_of(text(pipeline, "the pipeline's name"))
         path = self._lock_path(key)
         lease = cast(float, self.lease)
@@ -114,6 +114,7 @@ class StorageCheckpoints:
         try:
             for run_id in self._index.opened(key):
                 self._over(key, run_id, under=lock.token)
+            self._offsets.tidy(key, lock.token)
             if claim.seized:
                 self._results(key)  # what we write is to be newer than what the last holder wrote, whose word we lack
         except BaseException:
@@ -266,6 +267,46 @@ class StorageCheckpoints:
         except StorageError as error:
             # It has ended all the same; whoever takes the lock next puts the rest into its place.
             _log.warning("the end of run %s is stored, but not yet filed: %s", run_id, error)
+
+    def move(self, offsets: Mapping[str, Any], *, lock: RunLock | None = None) -> None:
+        """Move the offsets of streams outside of a run, by one object.
+
+        Raises:
+            Conflict: the lock was lost.
+            TypeError, ValueError: an offset is not JSON, or the lock is none of such a store.
+        """
+        moved = plain(offsets, "offsets")
+        for stream in moved:
+            text(stream, "a stream's name")
+        right = None if lock is None else self._right(lock)
+        settle = self._offsets.move(moved, right)
+        if settle is None:
+            assert isinstance(lock, StorageLock)
+            raise _not_held(lock.pipeline)
+        try:
+            settle()
+        except StorageError as error:
+            # It has happened all the same; whoever takes a lock next puts the rest into its place.
+            _log.warning("a move of offsets is stored, but not yet filed: %s", error)
+
+    def _right(self, lock: RunLock) -> Right:
+        """What a lock gives the right to.
+
+        Raises:
+            Conflict: it was lost.
+            ValueError: it is none of such a store.
+        """
+        if not isinstance(lock, StorageLock):
+            raise ValueError(f"an object of type {type(lock).__name__} is no lock of this store")
+        if not lock.held():
+            raise _not_held(lock.pipeline)
+        key, token = key_of(lock.pipeline), lock.token
+
+        def stands() -> bool:
+            claim = self._leases.current(self._lock_path(key), cast(float, self.lease))
+            return claim is not None and claim.token == token and not claim.free and lock.held()
+
+        return Right(key, token, stands)
 
     def _check_right(self, lock: RunLock, run_id: str) -> None:
         if not lock.held():
@@ -493,6 +534,15 @@ class StorageCheckpoints:
         found = self._offsets.current([text(stream, "the stream's name")])
         return found[stream].value if stream in found else None
 
+    def offsets(self, prefix: str = "") -> Mapping[str, Any]:
+        """The offsets of all streams whose name begins with ``prefix``, in the order of their names, as of one instant.
+
+        Four requests, and two for each of the streams, some at once. What is looked for is a folder, that of the prefix
+        up to its last slash; names elsewhere cost nothing, those in it that begin otherwise a part of a listing.
+        """
+        found = self._offsets.beginning_with(text(prefix, "the prefix"))
+        return {stream: offset.value for stream, offset in found.items()}
+
     # --- clearing away ----------------------------------------------------------------------------------------------
 
     def forget(self, pipeline: str, nodes: Sequence[str] | None = None) -> None:
@@ -626,4 +676,12 @@ def _lost(run_id: str) -> Conflict:
         "the lock under which it writes was lost, or is not held here",
         where=_where(run_id),
         remedy="Another run of the pipeline may have begun. Run it again; what was journalled is kept.",
+    )
+
+
+def _not_held(pipeline: str) -> Conflict:
+    return Conflict(
+        "the lock under which its offsets are to be moved was lost, or is not held here",
+        where=f"pipeline {pipeline}",
+        remedy="Take it again, and look at the offsets before you move them.",
     )
