@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _LOOKED_AT = 20
 """How many runs back an attempt at the same batches is looked for; other triggers' runs may lie between."""
 
-_ENDED_BADLY = ("interrupted", "failed", "cancelled")
-
 
 def stream_of(pipeline: str, trigger: str) -> str:
     """The name under which a checkpoint store knows how far a pipeline has consumed what a trigger brings."""
@@ -82,18 +80,14 @@ def recorded_batches(batches: Mapping[str, Batch]) -> dict[str, Any]:
 
 
 def earlier_attempt(store: CheckpointStore, pipeline: str, batches: Mapping[str, Batch]) -> RunRecord | None:
-    """The last run of a pipeline that had the same batches, if it did not succeed.
-
-    To consume a batch again is to go on with that run. Else a node whose result cannot be known from its inputs would
-    have another result each time, and append it beside what it appended the first time.
-    """
+    """The last run of a pipeline that had the same batches, whatever became of it."""
     if not batches:
         return None
     wanted = {name: batch.id for name, batch in batches.items()}
     for record in islice(store.runs(pipeline, limit=_LOOKED_AT), _LOOKED_AT):
         told = record.detail.get("batches") or {}
         if {name: each.get("id") for name, each in told.items()} == wanted:
-            return record if record.state in _ENDED_BADLY else None
+            return record
     return None
 
 

@@ -500,17 +500,31 @@ class NodeBody:
         target = self._resources.target(write, self._engine, self._part)
         begin = monotonic_ns()
 
-        def chunks(rows: int) -> Iterator[Any]:
-            for chunk in engine.read_chunks(source, rows):
-                frame = chunk
-                for position, step in enumerate(self._steps):
-                    frame = self._step(task, position, step, frame, context)
-                task.check()
-                yield frame
-            # What was written so far is published after the last chunk, or not at all.
-            check_versions(source)
+        failed: list[Exception] = []
 
-        report = engine.write_chunks(chunks(read.chunk_rows), target)
+        def chunks(rows: int) -> Iterator[Any]:
+            try:
+                for chunk in engine.read_chunks(source, rows):
+                    frame = chunk
+                    for position, step in enumerate(self._steps):
+                        frame = self._step(task, position, step, frame, context)
+                    task.check()
+                    yield frame
+                # What was written so far is published after the last chunk, or not at all.
+                check_versions(source)
+            except Exception as error:
+                failed.append(error)
+                raise
+
+        try:
+            report = engine.write_chunks(chunks(read.chunk_rows), target)
+        except Exception as error:
+            # A writer may take a Conflict of what is read for one of its own, and make something else of it.
+            if failed and failed[0] is not error:
+                raise failed[0] from failed[0].__cause__
+            raise
+        if failed:
+            raise failed[0]
         self._tell(task, "write", 0, begin, engine, None, {"target": str(target), "paths": report.paths})
         return Produced(None, None, report)
 

@@ -13,8 +13,8 @@ from odibi.fingerprint import Fingerprints
 from odibi.model import CachePolicy, Read
 from odibi.plan import INPUT, Action
 from odibi.reuse import decide, has_effect
-from odibi.run.batches import earlier_attempt, offsets_of, recorded_batches
-from odibi.run.earlier import EarlierRuns, to_resume
+from odibi.run.batches import as_first_tried, earlier_attempt, files_read, offsets_of, recorded_batches
+from odibi.run.earlier import UNFINISHED, EarlierRuns, to_resume
 from odibi.run.flight import Flights
 from odibi.run.frames import Frames
 from odibi.run.journal import Journal, JournalledQueue, Soundness, settled_outcomes
@@ -29,9 +29,9 @@ from odibi.sources import SourceVersions
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from odibi.contracts.checkpoint import CheckpointStore, RunLock
+    from odibi.contracts.checkpoint import CheckpointStore, RunLock, RunRecord
     from odibi.contracts.executor import Outcome
-    from odibi.contracts.trigger import Batch
+    from odibi.contracts.trigger import Batch, FileVersion
     from odibi.model import Node, Pipeline
     from odibi.plan import Plan
     from odibi.run.task import Body
@@ -54,7 +54,7 @@ class RunState:
         given: values handed to the run, by name.
         offsets: how far streams are consumed if the run succeeds; moved in one transaction with its end.
         batches: trigger to the batch that is consumed. Their offsets move as well, and a run of the same batches that
-            did not succeed is resumed unless ``force`` is given.
+            did not succeed is resumed unless ``force`` is given. Which files are read is up to ``resources``.
         lock: keep other runs of the pipeline out.
 
     Attributes:
@@ -101,23 +101,37 @@ class RunState:
             self._lock = self._take_lock(self._store, config.wait if config is not None else 0.0)
         try:
             automatic = config is not None and config.resume
-            record = None
+            record = attempt = None
             if self._store is not None:
-                record = to_resume(self._store, pipeline.name, resume, automatic=automatic and not force)
-                if record is None and not force:
-                    record = earlier_attempt(self._store, pipeline.name, self._batches)
+                # An interrupted run of other batches is no beginning of this one.
+                unasked = automatic and not force and not self._batches
+                record = to_resume(self._store, pipeline.name, resume, automatic=unasked)
+                attempt = earlier_attempt(self._store, pipeline.name, self._batches)
+                if record is None and attempt is not None and attempt.state in UNFINISHED and not force:
+                    # To consume a batch again is to go on with it. Else a node whose result cannot be known from its
+                    # inputs would append another one beside that which it appended the first time.
+                    record = attempt
             self._earlier = EarlierRuns(pipeline, resources, use_cache=use_cache, resumed=record)
             self.resumed = record.run_id if record is not None else ""
             self._root = self._earlier.root or run_id
             sources = SourceVersions(resources.storage, self._earlier.checked())
-            prints = (fingerprints or Fingerprints(pipeline, resources)).of(
-                plan.graph, sources, self._nonce, given, resources.files
-            )
+            made = fingerprints or Fingerprints(pipeline, resources)
+            prints = made.of(plan.graph, sources, self._nonce, *self._consumed(attempt, given or {}))
             forced = [at for at, reason in enumerate(plan.reasons) if reason != INPUT] if force else ()
             self.plan = decide(plan, prints, self._earlier, force=forced)
         except BaseException:
             self.close()
             raise
+
+    def _consumed(
+        self, attempt: RunRecord | None, given: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], Mapping[str, Sequence[FileVersion]]]:
+        """The values and the files that results go by."""
+        if not self._batches:
+            return given, {}
+        asked, self._batches = self._batches, as_first_tried(attempt, self._batches)
+        brought = {name: it.payload for name, it in self._batches.items() if given.get(name) == asked[name].payload}
+        return {**given, **brought}, files_read(self._pipeline, self._batches)
 
     def _take_lock(self, store: CheckpointStore, wait: float) -> RunLock:
         try:
