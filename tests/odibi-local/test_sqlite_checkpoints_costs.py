@@ -48,7 +48,8 @@ def history(store: SqliteCheckpoints, first: int, last: int) -> None:
             run = f"{at:06} {pipeline}"
             store.begin(run, pipeline, {"at": at}, sync=False)
             store.append(run, [record(node) for node in range(5)])
-            store.finish(run, "succeeded" if at % 10 else "failed", {"orders": at})
+            store.finish(run, "succeeded" if at % 10 else "failed", {"orders": at, f"{pipeline}/{at}": at})
+            store.move({f"{pipeline}/{at}": None} if at % 3 else {})
 
 
 CALLS: dict[str, Callable[[SqliteCheckpoints], object]] = {
@@ -65,6 +66,10 @@ CALLS: dict[str, Callable[[SqliteCheckpoints], object]] = {
     "runs of one": lambda store: list(store.runs("etl", limit=5)),
     "results": lambda store: store.results("etl"),
     "offset": lambda store: store.offset("orders"),
+    "move": lambda store: store.move({"orders": 7, "mine/2": 1, "mine/1": 2, "mine": 3}),
+    "offsets": lambda store: store.offsets("mine/"),
+    "offsets of none": lambda store: store.offsets("mine/x"),
+    "move and forget": lambda store: store.move({"mine/2": None, "mine/1": None, "mine": None, "never": None}),
     "forget": lambda store: store.forget("etl", ["n1"]),
     "forget all": lambda store: store.forget("etl"),
     "remove": lambda store: store.remove("z"),

@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from odibi.errors import AccessDenied, InvalidPath, OptionError, StorageError, Transient
+from odibi.errors import AccessDenied, Conflict, InvalidPath, OptionError, StorageError, Transient
 from odibi.host import Host
 from odibi_local.checkpoint_database import LAYOUT
 from odibi_local.checkpoints import SqliteCheckpoints
@@ -454,6 +455,62 @@ def test_killed_again_and_again(path: Path) -> None:
     check = sqlite3.connect(path)
     assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     check.close()
+    store.close()
+
+
+def test_a_null_that_an_earlier_version_kept_is_no_offset(path: Path) -> None:
+    filled(path)
+    database = sqlite3.connect(path)
+    with database:
+        database.execute("INSERT INTO offsets VALUES ('bills', 'null'), ('customers', '0')")
+    database.close()
+    store = SqliteCheckpoints(path=path)
+    assert store.offsets() == {"customers": 0, "orders": 0}
+    assert (store.offset("bills"), store.offset("customers")) == (None, 0)
+    store.close()
+
+
+def test_a_lock_of_another_kind_gives_no_right_to_move(path: Path, tmp_path: Path) -> None:
+    class Another:
+        token = 1
+
+        def held(self) -> bool:
+            return True
+
+        def release(self) -> None:
+            pass
+
+    store = SqliteCheckpoints(path=path)
+    with pytest.raises(ValueError, match="no lock of this store"):
+        store.move({"orders": 1}, lock=Another())
+    with closing(SqliteCheckpoints(path=tmp_path / "elsewhere.db")) as elsewhere:
+        store.lock("etl").release()
+        for _ in range(2):
+            lock = elsewhere.lock("etl")
+            lock.release()
+        with pytest.raises(Conflict):
+            store.move({"orders": 1}, lock=elsewhere.lock("etl"))
+    assert store.offsets() == {}
+    store.close()
+
+
+TEXT = st.text(st.sampled_from("a%_/\0é\ud7ff\ue000\uffff\U0010fffe\U0010ffff"), max_size=4)
+
+
+@given(names=st.sets(TEXT, max_size=8), prefix=TEXT)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_range_of_names_is_a_prefix(tmp_path_factory: pytest.TempPathFactory, names: set[str], prefix: str) -> None:
+    store = SqliteCheckpoints(path=tmp_path_factory.mktemp("range") / "runs.db", durable=False)
+    store.move(dict.fromkeys(names, 1))
+    assert list(store.offsets(prefix)) == sorted(name for name in names if name.startswith(prefix))
+    store.close()
+
+
+@pytest.mark.parametrize("prefix", ["\ud800", "a\udfff"])
+def test_half_of_a_pair_is_no_prefix(path: Path, prefix: str) -> None:
+    store = SqliteCheckpoints(path=path)
+    with pytest.raises(ValueError, match="surrogates"):
+        store.offsets(prefix)
     store.close()
 
 
