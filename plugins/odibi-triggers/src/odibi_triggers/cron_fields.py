@@ -21,13 +21,15 @@ import attrs
 from odibi_triggers.wall_clock import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LAST_YEAR = 9999
 _FIRST_DAY = 1
 _ALL_HOURS = (1 << 24) - 1
 _LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+_SORTS = range(28, 32)
 
 _NAMES = ("minute", "hour", "day", "month", "weekday", "second", "year")
 _MEANT = ("0 to 59", "0 to 23", "1 to 31", "1 to 12 or jan to dec", "0 to 7 or sun to sat", "0 to 59", "1970 to 2099")
@@ -149,7 +151,7 @@ def compiled(expression: str) -> CronFields:
     weekdays: Mapping[Any, Collection[Any]] = read.nth_weekday_of_month
     nearest: Collection[int] = getattr(read, "nearest_weekday", ())
     minutes, hours, days, months, weekday = expanded[:5]
-    masks = tuple(_days(first, length, days, weekday, weekdays, nearest) for first in range(7) for length in _SORTS)
+    masks = tuple(_days(days, weekday, weekdays, nearest))
     meant = _mask(months, range(1, 13))
     years = None
     if len(expanded) > 6 and "*" not in expanded[6]:
@@ -164,9 +166,6 @@ def compiled(expression: str) -> CronFields:
         days=masks,
         years=years,
     )
-
-
-_SORTS = range(28, 32)
 
 
 def _read(text: str) -> Any:
@@ -190,33 +189,45 @@ def _reason(text: str, error: Exception) -> str:
     for at, field in enumerate(fields):
         alone = ["*"] * len(fields)
         alone[at] = field
-        if isinstance(_read(" ".join(alone)), Exception):
+        wrong = _read(" ".join(alone))
+        # What it understands but cannot do, it says well itself.
+        if isinstance(wrong, Exception) and type(wrong).__name__ != "CroniterUnsupportedSyntaxError":
             return f"its {_NAMES[at]} {field!r} is not to be read, or not within {_MEANT[at]}; {_EXAMPLE}"
     return f"{' '.join(str(error).split())}; {_EXAMPLE}"
 
 
 def _days(
-    first: int,
-    length: int,
-    days: Sequence[Any],
-    weekdays: Sequence[Any],
+    days: Collection[Any],
+    weekdays: Collection[Any],
     counted: Mapping[Any, Collection[Any]],
     nearest: Collection[int],
-) -> int:
-    """The days of a month of ``length`` days that begins with weekday ``first`` (Monday is 0)."""
-    everything = range(1, length + 1)
-    by_day = _mask([length if day == "l" else day for day in days], everything)
-    by_weekday = _bits(day for day in everything if "*" in weekdays or _weekday(first, day) in weekdays)
+) -> Iterator[int]:
+    """The days of each sort of month, in the order of :attr:`CronFields.days`."""
+    by_day = _mask(days, range(1, 32))
+    by_weekday = _weekday_masks(frozenset(weekdays))
     either = "*" not in days and "*" not in weekdays
-    if not nearest and not counted:
-        return by_day | by_weekday if either else by_day & by_weekday
-    if nearest:
-        by_day = _bits(_working_day(first, length, day) for day in nearest)
-    if counted:
-        by_weekday = _bits(_counted(first, length, counted))
-    if either and not (nearest and counted):
-        return by_day if nearest else by_weekday
-    return by_day & by_weekday
+    for first in range(7):
+        for length in _SORTS:
+            day, weekday = by_day | (1 << length if "l" in days else 0), by_weekday[first]
+            if nearest:
+                day = _bits(_working_day(first, length, each) for each in nearest)
+            if counted:
+                weekday = _bits(_counted(first, length, counted))
+            if not either or (nearest and counted):
+                found = day & weekday
+            elif nearest or counted:
+                found = day if nearest else weekday
+            else:
+                found = day | weekday
+            yield found & (2 << length) - 2
+
+
+@lru_cache(maxsize=1 << 7)
+def _weekday_masks(weekdays: frozenset[Any]) -> tuple[int, ...]:
+    """Days up to the 31st by the weekday of the first."""
+    return tuple(
+        _bits(day for day in range(1, 32) if "*" in weekdays or _weekday(first, day) in weekdays) for first in range(7)
+    )
 
 
 def _weekday(first: int, day: int) -> int:
@@ -254,7 +265,7 @@ def _length(year: int, month: int) -> int:
 
 
 def _mask(values: Collection[Any], everything: range) -> int:
-    return _bits(value for value in everything if "*" in values or value in values)
+    return _bits(everything if "*" in values else (value for value in values if value in everything))
 
 
 def _bits(values: Iterable[int]) -> int:

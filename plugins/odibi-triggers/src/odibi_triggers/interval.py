@@ -17,14 +17,11 @@ if TYPE_CHECKING:
 _MILLION = 1_000_000
 
 
-def _is_duration(_: object, field: attrs.Attribute[float | str], value: float | str) -> None:
-    if named(field.name, lambda: duration(value)) < 1 / _MILLION:
-        raise ValueError(f"{field.name} must be a microsecond at least")
-
-
-def _is_pause(instance: object, field: attrs.Attribute[float | str], value: float | str) -> None:
-    if value != 0:
-        _is_duration(instance, field, value)
+def _microseconds(name: str, text: float | str) -> int:
+    found = named(name, lambda: duration(text)) * _MILLION
+    if not 1 <= found < float("inf"):
+        raise ValueError(f"{name}: {text!r} is less than a microsecond, or more than there is")
+    return round(found)
 
 
 @attrs.frozen
@@ -37,9 +34,7 @@ class IntervalSchedule:
     asks finds out by the attribute ``after``.
     """
 
-    every: float | str = option(
-        help="How long from one fire to the next: seconds, or with a unit (90s, 15m, 2h).", validator=_is_duration
-    )
+    every: float | str = option(help="How long from one fire to the next: seconds, or with a unit (90s, 15m, 2h).")
     after: Literal["start", "end"] = option(
         "start",
         help="Whether that is from the moment at which a run was to start, or from the end of the last run.",
@@ -52,7 +47,6 @@ class IntervalSchedule:
     jitter: float | str = option(
         0.0,
         help="Each fire is later by less than this: seconds, or with a unit. By how much is fixed for each fire.",
-        validator=_is_pause,
     )
     seed: str = option("", help="Another text gives other fires by jitter; use one for each trigger.")
     start: str | None = option(None, help="Nothing fires before this moment, in ISO 8601.")
@@ -66,13 +60,13 @@ class IntervalSchedule:
 
     @_step.default
     def _every(self) -> int:
-        return round(duration(self.every) * _MILLION)
+        return _microseconds("every", self.every)
 
     @_spread.default
     def _jitter(self) -> int:
-        found = round(duration(self.jitter) * _MILLION) if self.jitter != 0 else 0
+        found = _microseconds("jitter", self.jitter) if self.jitter != 0 else 0
         if found > self._step:
-            raise ValueError("jitter must not be more than every, or fires would overtake one another")
+            raise ValueError(f"jitter: {self.jitter!r} is more than every, so fires would overtake one another")
         return found
 
     @_anchor.default
