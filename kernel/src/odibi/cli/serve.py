@@ -10,9 +10,9 @@ from odibi.cli.project import env_option, log_level_option
 from odibi.config.durations import seconds
 
 
-def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
     try:
-        return seconds(value)
+        return None if value is None else seconds(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -26,6 +26,10 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.option(
     "--drain", default="60s", metavar="TIME", callback=_seconds,
     help="How long runs may still take once it is told to stop; 60s.",
+)  # fmt: skip
+@click.option(
+    "--idle", metavar="TIME", callback=_seconds,
+    help="End once nothing has been due, and nothing has run, for so long; by default never.",
 )  # fmt: skip
 @click.option("--no-reload", is_flag=True, help="Do not load a project anew when one of its files changes.")
 @log_level_option

@@ -35,6 +35,7 @@ class Wishes(NamedTuple):
     env: str | None
     max_runs: int
     drain: float
+    idle: float | None
     no_reload: bool
     log_level: str | None
 
@@ -89,7 +90,10 @@ class Serving:
             with _handling(self._signal):
                 service.start()
                 seen = [_versions(each) for each in loaded]
-                while not self._heard.wait(_LOOK):
+                while not self._heard.wait(_LOOK if wishes.idle is None else min(_LOOK, wishes.idle / 4)):
+                    if wishes.idle is not None and service.idle_for >= wishes.idle:
+                        _log.info("nothing has been due for %g s", wishes.idle)
+                        break
                     if wishes.no_reload:
                         continue
                     for at, each in enumerate(loaded):
@@ -101,7 +105,8 @@ class Serving:
                                 redactor.redactors.append(again.redactor)
                                 service.reload(again)
                                 loaded[at], seen[at] = again, _versions(again)
-                _log.info("stopping; what runs may finish within %g s", wishes.drain)
+                if self._signals:
+                    _log.info("stopping; what runs may finish within %g s", wishes.drain)
                 stopper = threading.Thread(target=self._second, args=(service,), daemon=True)
                 stopper.start()
                 drained = service.stop(wishes.drain)

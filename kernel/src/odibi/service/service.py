@@ -14,6 +14,7 @@ from odibi.contracts.trigger import Batch
 from odibi.errors import Conflict, OdibiError
 from odibi.model import Misfire, Overlap
 from odibi.service.attempt import Attempt, Verdict, attempt
+from odibi.service.counts import Counts
 from odibi.service.dispatch import Dispatcher
 from odibi.service.jobs import AFTER, Flow, Job, batch_of
 from odibi.service.misfires import PUNCTUAL, made_up_for
@@ -92,6 +93,9 @@ class Service:
         observers: told every event of every run; given anew for each, by a function.
         clock: the time; for tests, one that they turn.
 
+    Attributes:
+        counts: what it has done, in numbers.
+
     Raises:
         OdibiError: a project has no checkpoint store, or two of them the same name.
     """
@@ -106,6 +110,7 @@ class Service:
     ) -> None:
         self._clock: ServiceClock = clock or SystemClock()
         self._observers = observers
+        self.counts = Counts()
         self._served = [Served(loaded) for loaded in projects]
         names = [each.name for each in self._served]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -119,6 +124,7 @@ class Service:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._looked = float("-inf")
+        self._active = time.monotonic()
         self._thread = threading.Thread(target=self._serve, name="odibi-service", daemon=True)
         self._over = threading.Event()
 
@@ -191,9 +197,37 @@ class Service:
         """Whether it serves every one of its projects; otherwise it stands by for another service that does."""
         return all(served.lock is not None for served in self._served)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that knows what is due lives, or what it began is being brought to an end."""
+        return self._thread.is_alive() or (self.stopping and not self._over.is_set())
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
+    @property
+    def running(self) -> int:
+        """How many runs go on."""
+        return len(self._dispatcher.running())
+
+    def scrub(self, text: str) -> str:
+        """The text without the secrets of any project."""
+        for served in self._served:
+            text = served.scrub(text)
+        return text
+
     def idle(self) -> bool:
         """Whether nothing runs and nothing waits for its turn."""
         return self._dispatcher.wait(0)
+
+    @property
+    def idle_for(self) -> float:
+        """Seconds for which nothing was due and nothing ran; 0 while it stands by."""
+        if not self.leading or not self.idle():
+            return 0.0
+        return max(0.0, time.monotonic() - self._active)
 
     def status(self) -> list[StreamStatus]:
         """How each stream is doing, in the order of their names."""
@@ -297,6 +331,7 @@ class Service:
         """Begin to serve a project, from where it stands."""
         _log.info("serving '%s': %s", served.name, served.described())
         in_flight = served.open(moment_of(now))
+        self._active = time.monotonic()
         with self._lock:
             for flow, batch in in_flight:
                 self._resume(flow, batch)
@@ -418,6 +453,7 @@ class Service:
     def _submit(self, job: Job) -> None:
         job.flow.job = job
         job.flow.settled.clear()
+        self._active = time.monotonic()
         if self._stop.is_set() or job.flow.paused or job.flow.served.silent:
             return  # it is taken up when the stream goes on
         self._dispatcher.submit(job.flow.lane, job)
@@ -463,8 +499,13 @@ class Service:
             if self._stop.is_set() or job.unwanted:
                 handle.cancel(running=job.unwanted)
 
+        if job.moment is not None and not job.batch.attempts:
+            self.counts.began(self._clock() - job.moment.timestamp())
+        since = time.monotonic()
         found = attempt(flow.stream, begun, flow.pipeline, self._observers(), started)
         found = attrs.evolve(found, error=served.scrub(found.error))
+        took = time.monotonic() - since if found.run_id else None
+        self.counts.settled(flow.stream.pipeline, flow.name, found.verdict.value, took)
         job.handle = None
         try:
             self._settle(job, begun, found)
@@ -520,15 +561,18 @@ class Service:
         if flow.schedule is not None or flow.trigger is None:
             _log.error("%s: %s failed: %s", flow.name, batch.batch.id, found.error)
             flow.stream.pass_over(batch.batch, lock)
+            self.counts.gave_up(flow.name)
             return
         _log.error("%s: giving up batch %s after %d attempts: %s", flow.name, batch.batch.id, batch.attempts,
                    found.error)  # fmt: skip
         letter = DeadLetter(batch.batch, found.error, batch.attempts, self._clock(), found.run_id)
         flow.stream.bury(letter, lock)
+        self.counts.gave_up(flow.name)
 
     def _done(self, job: Job) -> None:
         """No batch of the stream is in flight any more, unless a newer moment waits."""
         flow = job.flow
+        self._active = time.monotonic()
         with self._lock:
             if flow.job is job:
                 flow.job = None
