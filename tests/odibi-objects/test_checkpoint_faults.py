@@ -303,7 +303,8 @@ def test_a_holder_that_was_overtaken_cannot_write_wherever_it_was() -> None:
 
 def test_a_holder_that_was_overtaken_moves_nothing_wherever_it_was() -> None:
     """Whoever has the lock next sees what will ever have been moved under it before."""
-    at, outcomes = 0, []
+    outcomes: list[str] = []
+    at = 0
     while not outcomes or outcomes[-1] != "not overtaken":
         storage = MemoryStorage()
         wrapped = Interrupting(storage)

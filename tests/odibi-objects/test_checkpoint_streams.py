@@ -121,7 +121,7 @@ def test_a_lock_that_was_given_back_while_offsets_are_moved_moves_nothing() -> N
         def __getattr__(self, name: str) -> Any:
             return getattr(storage, name)
 
-    store._offsets._storage = GivesBack()  # type: ignore[assignment]
+    store._offsets._storage = GivesBack()
     with pytest.raises(Conflict):
         store.move({"a": 1}, lock=lock)
     assert opened(storage).offsets() == {}
