@@ -1,0 +1,145 @@
+"""What the service answers to requests; of how they come and go, :mod:`odibi.service.http` knows."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import attrs
+
+from odibi.errors import OdibiError
+from odibi.service.exposition import CONTENT_TYPE, exposition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from odibi.service.service import Service
+
+_log = logging.getLogger("odibi.service")
+
+_LEVERS = re.compile(r"/streams/(?P<name>.+)/(?P<action>pause|resume|fire)")
+
+
+@attrs.frozen
+class Answer:
+    """What is sent back.
+
+    Attributes:
+        status: of HTTP.
+        body: the bytes.
+        content_type: what they are.
+        headers: further ones.
+    """
+
+    status: HTTPStatus
+    body: bytes
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def says(status: HTTPStatus, data: Any, *headers: tuple[str, str]) -> Answer:
+    """JSON values as an answer."""
+    return Answer(status, json.dumps(data).encode() + b"\n", headers=headers)
+
+
+def refuses(status: HTTPStatus, what: str, remedy: str = "", *headers: tuple[str, str]) -> Answer:
+    """What is wrong as an answer, and what to do about it."""
+    return says(status, {"error": what, "remedy": remedy}, *headers)
+
+
+def page(service: Service, command: str, path: str, *, meant: bool) -> Answer:
+    """The answer to a request.
+
+    Args:
+        service: is asked.
+        command: the request's method.
+        path: without the query.
+        meant: whether whoever asks has said that a lever is to be pulled. A page in a browser can send a POST to any
+            address, but not with a header of its own.
+    """
+    asked = _PAGES.get(path)
+    if asked is not None:
+        return asked(service) if command in ("GET", "HEAD") else _not_allowed("GET, HEAD")
+    lever = _LEVERS.fullmatch(path)
+    if lever is None:
+        return refuses(HTTPStatus.NOT_FOUND, "there is no such page", f"There are: {', '.join(_PAGES)}.")
+    if command != "POST":
+        return _not_allowed("POST")
+    if not meant:
+        return refuses(
+            HTTPStatus.FORBIDDEN, "this could be a page in somebody's browser", "Send the header 'X-Odibi: 1'."
+        )
+    try:
+        name = unquote(lever["name"], errors="strict")
+    except UnicodeDecodeError:
+        return refuses(HTTPStatus.BAD_REQUEST, "the stream's name is not UTF-8", "Encode it as a URL.")
+    return _pulled(service, name, lever["action"])
+
+
+def _not_allowed(methods: str) -> Answer:
+    return refuses(HTTPStatus.METHOD_NOT_ALLOWED, "not with this method", f"Use {methods}.", ("Allow", methods))
+
+
+def _health(service: Service) -> Answer:
+    if service.alive:
+        return says(HTTPStatus.OK, {"status": "alive"})
+    return refuses(HTTPStatus.SERVICE_UNAVAILABLE, "the service does not run", "Start it again.")
+
+
+def _ready(service: Service) -> Answer:
+    if service.stopping or not service.alive:
+        return refuses(HTTPStatus.SERVICE_UNAVAILABLE, "the service is stopping, or does not run", "Start it again.")
+    if not service.leading:
+        return _standing_by()
+    return says(HTTPStatus.OK, {"status": "leading"})
+
+
+def _standing_by() -> Answer:
+    return refuses(
+        HTTPStatus.SERVICE_UNAVAILABLE, "this service stands by for another one", "Ask the one that serves the project."
+    )
+
+
+def _streams(service: Service) -> Answer:
+    return says(HTTPStatus.OK, {"streams": [attrs.asdict(status) for status in service.status()]})
+
+
+def _metrics(service: Service) -> Answer:
+    return Answer(HTTPStatus.OK, exposition(service).encode("utf-8", "replace"), CONTENT_TYPE)
+
+
+_PAGES: dict[str, Callable[[Service], Answer]] = {
+    "/health": _health,
+    "/ready": _ready,
+    "/streams": _streams,
+    "/metrics": _metrics,
+}
+
+
+def _pulled(service: Service, name: str, action: str) -> Answer:
+    """Do something to a stream; says how it is doing then."""
+    if service.stopping:
+        return refuses(HTTPStatus.SERVICE_UNAVAILABLE, "the service is stopping", "Start it again.")
+    try:
+        if action == "fire":
+            service.fire(name)
+        else:
+            service.pause(name, paused=action == "pause")
+    except KeyError:
+        if any(status.name == name for status in service.status()):
+            return refuses(HTTPStatus.CONFLICT, f"{name} is no schedule", "Only schedules can be fired.")
+        if not service.leading:
+            return _standing_by()
+        return refuses(HTTPStatus.NOT_FOUND, f"there is no stream '{name}'", "GET /streams lists them.")
+    except OdibiError as error:  # the store, as a rule
+        status = HTTPStatus.SERVICE_UNAVAILABLE if error.retryable else HTTPStatus.INTERNAL_SERVER_ERROR
+        return refuses(status, service.scrub(error.what), service.scrub(error.remedy))
+    _log.info("%s: %s, over HTTP", name, action)
+    found = next((status for status in service.status() if status.name == name), None)
+    return says(
+        HTTPStatus.ACCEPTED if action == "fire" else HTTPStatus.OK, None if found is None else attrs.asdict(found)
+    )
