@@ -25,7 +25,7 @@ DEBOUNCE = 40
 REMOTE = ("9p", "afs", "ceph", "cifs", "fuse", "glusterfs", "lustre", "ncpfs", "nfs", "smb", "vboxsf", "virtiofs")
 """How the names of file systems begin that other machines change, of which the own system tells nothing."""
 
-_ADDED = 1
+_ADDED, _DELETED = 1, 3
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -129,7 +129,11 @@ class Notices:
             told = self._watcher.watch(DEBOUNCE, STEP, max(1, int(seconds * 1000)), stop)
         if told == "signal":  # whose exception watchfiles has swallowed
             raise KeyboardInterrupt
-        return set() if isinstance(told, str) else {Change(path, kind == _ADDED) for kind, path in told}
+        if isinstance(told, str):
+            return set()
+        if self._place is not None and (_DELETED, str(self._place.folder)) in told:
+            self._place = None  # a folder that is made in its place may have its inode, but is not watched
+        return {Change(path, kind == _ADDED) for kind, path in told}
 
     def close(self) -> None:
         """Watch no longer; does not wait for a :meth:`wait` that goes on, which is to be stopped by its flag."""

@@ -157,7 +157,7 @@ class Poll:
         if self._notices is not None and now - self._looked_at_place >= SOON:
             self._renew(now)
         if self._listing is None and now >= max(self._next_listing, self._retry):
-            self._listing = _Listing(self._storage.list(self._matcher.folder), now)
+            self._listing = _Listing(self._all(), now)
         if self._listing is None:
             self._hear(self._seconds_to_wait(now))
         elif self._listed:
@@ -203,8 +203,8 @@ class Poll:
             path = change.path.removeprefix(self._below)
             told[path] = told.get(path, False) or change.is_new
         for path, is_new in told.items():
-            if self._ended.is_set():
-                return
+            if self._ended.is_set() or time.monotonic() < self._retry:
+                return  # in the second case the listing to come sees it
             self._changed(path, is_new)
 
     def _changed(self, path: str, is_new: bool) -> None:
@@ -277,6 +277,10 @@ class Poll:
 
     # --- listing ----------------------------------------------------------------------------------------------------
 
+    def _all(self) -> Iterator[Stat]:
+        """What lies where the watch looks; the storage is asked as late as something is taken."""
+        yield from self._storage.list(self._matcher.folder)
+
     def _go_on(self, listing: _Listing) -> None:
         """A slice of a listing; all of it where nobody is kept waiting by that."""
         until = time.monotonic() + SLICE
@@ -312,6 +316,9 @@ class Poll:
         pause = max(self._wishes.interval or (WATCHED if told else UNWATCHED), share * (now - listing.begun))
         self._next_listing = now if listing.again else now + pause
         self._listing, self._listed = None, True
+        if self._backoff:
+            _log.info("the watched storage answers again")
+            self._backoff = 0.0
 
     def _asking(self, ask: Callable[[], None]) -> bool:
         """Ask the storage; one that does not answer is asked again later, by a listing; whether it answered."""
@@ -324,9 +331,6 @@ class Poll:
             self._retry = time.monotonic() + self._backoff
             self._list_soon()
             return False
-        if self._backoff and self._listing is not None:
-            _log.info("the watched storage answers again")
-            self._backoff = 0.0
         return True
 
     # --- giving -----------------------------------------------------------------------------------------------------
