@@ -194,7 +194,10 @@ def test_a_node_of_the_name_goes_before_the_trigger() -> None:
 
 PROJECT = """
 project: shop
-connections: {lake: {type: local, base_path: lake}}
+connections:
+  lake: {type: local, base_path: lake}
+  same: {type: local, base_path: lake}
+  pond: {type: local, base_path: pond}
 checkpoints: {type: sqlite, path: runs.db}
 triggers:
   arrivals: {type: file_watch, connection: lake, path: in}
@@ -235,6 +238,11 @@ def test_a_project_names_its_triggers(shop: Path) -> None:
     [
         ("stream: arrivals", "stream: arrival", "no trigger 'arrival'. Did you mean 'arrivals'?"),
         ("depends_on: [arrivals]", "depends_on: [arrivls]", "Did you mean 'arrivals'?"),
+        (
+            "connection: lake, path: in}",
+            "connection: pond, path: in}",
+            "'pond', and this reads 'lake'. Read from 'pond'",
+        ),
         ("path: in, format: csv, stream", "table: t, format: csv, stream", "this reads no path"),
         ("path: in, format: csv, stream", "path: in, format: delta, stream", "delta reads a table as a whole"),
     ],
@@ -246,6 +254,14 @@ def test_mistakes_about_streams_are_told_before_anything_runs(shop: Path, old: s
     with pytest.raises(ConfigError) as caught:
         odibi.load(shop / "odibi.yaml")
     assert said in str(caught.value)
+
+
+def test_one_place_may_have_two_connections(shop: Path) -> None:
+    (shop / "odibi.yaml").write_text(PROJECT.replace("connection: lake, path: in}", "connection: same, path: in}"))
+    files = arrive(shop, a="1,10", b="2,20")
+    with odibi.load(shop / "odibi.yaml") as loaded:
+        loaded["sales"].run(batches=batch("one", files[:1]))
+    assert logged(shop) == [1]
 
 
 def test_a_table_is_not_narrowed_by_a_pipeline_of_python(root: Path) -> None:

@@ -217,6 +217,25 @@ def test_a_stream_by_itself_changes_no_fingerprint(host: Host, name: str) -> Non
     assert plain.whole == named.whole
 
 
+class Odd:
+    """As a frame: whether it is equal to something cannot be said in a word."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> Any:
+        raise ValueError("the truth value is ambiguous")
+
+
+def test_a_value_may_be_given_in_place_of_the_payload(host: Host, name: str) -> None:
+    def tell(arrivals: Any) -> str:
+        return type(arrivals).__name__
+
+    sales = pipeline(host, name, odibi.node(tell).__odibi_node__)  # type: ignore[attr-defined]
+    tick = {"arrivals": Batch("tick", 1, {"moment": "12:00"})}
+    assert sales.run(batches=tick, inputs={"arrivals": Odd()})["tell"] == "Odd"
+    assert sales.run(batches=tick)["tell"] == "dict"
+
+
 def test_a_secret_of_a_batch_is_not_on_record(host: Host, name: str) -> None:
     files = arrive(name, a=1)
     sales = pipeline(host, name)

@@ -135,6 +135,21 @@ class NodeChecker:
         if name is not None and checker.has("format", name, "version", engine=engine):
             what = f"only files come in batches, and {name} reads a table as a whole"
             self.say(what, at, "Remove 'stream', or read the files themselves.")
+        watched = known[stream].options.get("connection")
+        if isinstance(watched, str) and not self._same_connection(watched, read.connection):
+            # The files of a batch are looked for where the node reads, and would seem to be gone.
+            what = (
+                f"the batches of {stream!r} are files of the connection {watched!r}, and this reads {read.connection!r}"
+            )
+            self.say(what, at, f"Read from {watched!r}, or let the trigger watch {read.connection!r}.")
+
+    def _same_connection(self, one: str, other: str) -> bool:
+        """Whether two names mean one place; those that are not there are told of elsewhere."""
+        connections = self.checker.project.connections
+        first, second = connections.get(one), connections.get(other)
+        if one == other or first is None or second is None:
+            return True
+        return (first.type, first.options) == (second.type, second.options)
 
     def _chunks(self, node: Node, engine: str, at: Path) -> None:
         if engine:

@@ -130,7 +130,7 @@ class RunState:
         if not self._batches:
             return given, {}
         asked, self._batches = self._batches, as_first_tried(attempt, self._batches)
-        brought = {name: it.payload for name, it in self._batches.items() if given.get(name) == asked[name].payload}
+        brought = {name: it.payload for name, it in self._batches.items() if given.get(name) is asked[name].payload}
         return {**given, **brought}, files_read(self._pipeline, self._batches)
 
     def _take_lock(self, store: CheckpointStore, wait: float) -> RunLock:
