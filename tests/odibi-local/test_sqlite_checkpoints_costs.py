@@ -19,7 +19,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from odibi.errors import NotFound, StorageError, Transient
+from odibi.errors import Conflict, NotFound, StorageError, Transient
 from odibi_local.checkpoints import SqliteCheckpoints
 from odibi_local.json_text import from_json, to_json
 
@@ -283,6 +283,27 @@ class TestGroups:
     def blocked(self, store: SqliteCheckpoints) -> Blocked:
         store.begin("a", "etl", {})
         return Blocked(store)
+
+    def test_moves_share_a_transaction_with_appends(self, store: SqliteCheckpoints, blocked: Blocked) -> None:
+        before = store._store.transactions
+        for n in range(5):
+            blocked.start(lambda n=n: store.move({f"s{n}": n, "gone": None}))  # type: ignore[misc]
+            blocked.start(lambda n=n: store.append("a", [{"n": n}]))  # type: ignore[misc]
+        blocked.let_go()
+        assert not blocked.errors
+        assert store._store.transactions == before + 2
+        assert store.offsets() == {f"s{n}": n for n in range(5)}
+
+    def test_a_move_that_is_refused_takes_no_other_with_it(self, store: SqliteCheckpoints) -> None:
+        lost = store.lock("other")
+        lost.release()
+        blocked = Blocked(store)
+        for n in range(3):
+            blocked.start(lambda n=n: store.move({f"s{n}": n}))  # type: ignore[misc]
+            blocked.start(lambda n=n: store.move({f"late{n}": n}, lock=lost))  # type: ignore[misc]
+        blocked.let_go()
+        assert [type(error) for error in blocked.errors] == [Conflict] * 3
+        assert store.offsets() == {f"s{n}": n for n in range(3)}
 
     def test_those_that_wait_share_a_transaction(self, store: SqliteCheckpoints, blocked: Blocked) -> None:
         before = store._store.transactions
