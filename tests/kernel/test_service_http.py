@@ -59,7 +59,14 @@ def failing() -> None:
     raise ValueError("the password is hunter2hunter2")
 
 
-def project(*, folder: Path | None = None, store: str = "", name: str = "shop", etl: Any = None) -> LoadedProject:
+def project(
+    *,
+    folder: Path | None = None,
+    store: str = "",
+    name: str = "shop",
+    etl: Any = None,
+    checkpoints: type = MemoryCheckpoints,
+) -> LoadedProject:
     """Two pipelines on a schedule of an hour each; the one called ``bad`` fails. One on files, if there is a folder."""
     pipelines = [
         model.Pipeline("etl", (model.Node("a", function=etl or (lambda: 1)),)),
@@ -82,7 +89,7 @@ def project(*, folder: Path | None = None, store: str = "", name: str = "shop", 
         ),
         host=host_with(
             {
-                "checkpoint.memory": MemoryCheckpoints,
+                "checkpoint.memory": checkpoints,
                 "trigger.interval": IntervalSchedule,
                 "trigger.folder": FolderSource,
             }
@@ -328,6 +335,31 @@ def test_a_run_that_fails_is_counted_and_given_up_once(client: Client, service: 
     assert found[series("odibi_service_dispatch_delay_seconds_count")] == 1, "further attempts are late on purpose"
 
 
+def test_a_moment_that_is_put_off_is_late_once(clock: Clock) -> None:
+    tries: list[int] = []
+
+    def away() -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise Transient("the server is away")
+
+    with stopped(Service([project(etl=away)], clock=clock)) as service, listening(service) as client:
+        service.start()
+        until(lambda: service.status(), "it leads")
+        client.pull("etl/hourly", "fire")
+        consumed = series("odibi_service_batches_total", stream="etl/hourly", verdict="consumed")
+        for number in (1, 2):
+            until(lambda number=number: len(tries) == number, "it was tried")  # type: ignore[misc]
+            until(lambda: {each.state for each in service.status()} >= {"retrying"}, "it is to be tried again")
+            clock.advance(60)
+        until(lambda: metrics(client).get(consumed), "it was consumed")
+        found = metrics(client)
+    assert found[series("odibi_service_dispatch_delay_seconds_count")] == 1
+    assert found[series("odibi_service_batches_total", stream="etl/hourly", verdict="put_off")] == 2
+    assert found[series("odibi_service_runs_total", pipeline="etl", state="failed")] == 2
+    assert found[series("odibi_service_runs_total", pipeline="etl", state="succeeded")] == 1
+
+
 def test_a_run_that_goes_on_is_seen() -> None:
     go, begun = threading.Event(), threading.Event()
 
@@ -342,8 +374,11 @@ def test_a_run_that_goes_on_is_seen() -> None:
             client.pull("etl/hourly", "fire")
             assert begun.wait(LONG)
             assert metrics(client)[series("odibi_service_runs_running")] == 1
-            (running,) = [each for each in client.get("/streams").json["streams"] if each["state"] == "running"]
-            assert running["name"] == "etl/hourly"
+            # The node can be faster than whoever notes that its run goes on.
+            running = series("odibi_service_streams", state="running")
+            until(lambda: metrics(client)[running] == 1, "the stream is told to run")
+            states = {each["name"]: each["state"] for each in client.get("/streams").json["streams"]}
+            assert states == {"bad/late": "waiting", "etl/hourly": "running"}
         finally:
             go.set()
         until(service.idle, "it is done")
@@ -552,6 +587,33 @@ def test_no_secret_is_told(clock: Clock) -> None:
         text = client.get("/streams").text
         assert "hunter2" not in text
         assert "the password is ***" in text
+
+
+class _Locked(MemoryCheckpoints):
+    """A store that lets nothing be begun while ``shut``, and says too much."""
+
+    shut = False
+
+    def move(self, offsets: Any, *, lock: Any = None) -> None:
+        if type(self).shut:
+            raise Transient("no entry with hunter2hunter2")
+        super().move(offsets, lock=lock)
+
+
+def test_no_secret_of_a_store_is_told(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Locked, "shut", False)
+    loaded = project(checkpoints=_Locked)
+    loaded.redactor.register("hunter2hunter2")
+    with stopped(Service([loaded], clock=clock)) as service, listening(service) as client:
+        service.start()
+        until(lambda: service.status(), "it leads")
+        monkeypatch.setattr(_Locked, "shut", True)
+        client.pull("etl/hourly", "fire")
+        until(lambda: {status.state for status in service.status()} >= {"retrying"}, "it was put off")
+        text = client.get("/streams").text
+        assert "no entry with ***" in text
+        assert "hunter2" not in text
+        assert "hunter2" not in client.pull("etl/hourly", "pause").text + client.get("/metrics").text
 
 
 class _Broken(Service):

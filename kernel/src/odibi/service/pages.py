@@ -17,7 +17,7 @@ from odibi.service.exposition import CONTENT_TYPE, exposition
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from odibi.service.service import Service
+    from odibi.service.service import Service, StreamStatus
 
 _log = logging.getLogger("odibi.service")
 
@@ -105,7 +105,12 @@ def _standing_by() -> Answer:
 
 
 def _streams(service: Service) -> Answer:
-    return says(HTTPStatus.OK, {"streams": [attrs.asdict(status) for status in service.status()]})
+    return says(HTTPStatus.OK, {"streams": [_told(service, status) for status in service.status()]})
+
+
+def _told(service: Service, status: StreamStatus) -> dict[str, Any]:
+    """How a stream is doing, without what a store or a source may have said of their credentials."""
+    return {**attrs.asdict(status), "error": service.scrub(status.error)}
 
 
 def _metrics(service: Service) -> Answer:
@@ -141,5 +146,5 @@ def _pulled(service: Service, name: str, action: str) -> Answer:
     _log.info("%s: %s, over HTTP", name, action)
     found = next((status for status in service.status() if status.name == name), None)
     return says(
-        HTTPStatus.ACCEPTED if action == "fire" else HTTPStatus.OK, None if found is None else attrs.asdict(found)
+        HTTPStatus.ACCEPTED if action == "fire" else HTTPStatus.OK, None if found is None else _told(service, found)
     )

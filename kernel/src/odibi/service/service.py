@@ -499,7 +499,7 @@ class Service:
             if self._stop.is_set() or job.unwanted:
                 handle.cancel(running=job.unwanted)
 
-        if job.moment is not None and not job.batch.attempts:
+        if job.moment is not None and not job.batch.attempts and not job.batch.error:  # not one that was put off
             self.counts.began(self._clock() - job.moment.timestamp())
         since = time.monotonic()
         found = attempt(flow.stream, begun, flow.pipeline, self._observers(), started)
