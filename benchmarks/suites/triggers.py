@@ -64,7 +64,7 @@ def _next_fires(report: Report, calls: int, rounds: int) -> Table:
 
 
 def _contenders(expression: str, calls: int, peers: list[str]) -> dict[str, Act]:
-    from croniter import croniter
+    from croniter import croniter  # type: ignore[import-untyped]
 
     from odibi_triggers.cron import CronSchedule
 

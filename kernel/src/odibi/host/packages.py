@@ -48,7 +48,7 @@ _SHIPPED: dict[str, dict[str, tuple[str, ...]]] = {
     "odibi-kafka": {"storage": ("kafka",), "trigger": ("kafka",)},
     "odibi-ray": {"executor": ("ray",)},
     "odibi-dask": {"executor": ("dask",), "engine": ("dask",)},
-    "odibi-triggers": {"trigger": ("cron", "interval", "date", "file_watch", "incremental")},
+    "odibi-triggers": {"trigger": ("cron", "interval", "date", "file_watch")},
     "odibi-metrics": {"metric": ("json", "memory", "prometheus", "opentelemetry")},
     "odibi-story": {"observer": ("story",)},
     "odibi-alerts": {"observer": ("slack", "teams", "webhook")},

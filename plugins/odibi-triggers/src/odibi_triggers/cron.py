@@ -25,12 +25,23 @@ class CronSchedule:
     is made up for. So says the manual of Vixie's cron, whose code goes by whether minute or hour begin with ``*``.
     """
 
-    cron: str = option(help="Minute, hour, day, month and weekday, as in '30 2 * * mon-fri'; or '@daily' and its like.")
-    zone: str = option("UTC", help="The time zone of the clock, as in 'Europe/Berlin'.")
-    start: str | None = option(
-        None, help="Nothing fires before this moment, in ISO 8601; a time without an offset is the zone's."
+    cron: str = option(
+        help="Minute, hour, day, month and weekday, as in '30 2 * * mon-fri'; or '@daily' and its like.",
+        validator=lambda it, *_: it._compile(),
     )
-    until: str | None = option(None, help="Nothing fires after this moment, likewise.")
+    zone: str = option(
+        "UTC",
+        help="The time zone of the clock, as in 'Europe/Berlin'.",
+        validator=lambda it, *_: it._find_clock(),
+    )
+    start: str | None = option(
+        None,
+        help="Nothing fires before this moment, in ISO 8601; a time without an offset is the zone's.",
+        validator=lambda it, *_: it._before_start(),
+    )
+    until: str | None = option(
+        None, help="Nothing fires after this moment, likewise.", validator=lambda it, *_: it._until()
+    )
 
     _fields: CronFields = attrs.field(init=False, repr=False, eq=False)
     _clock: WallClock | None = attrs.field(init=False, repr=False, eq=False)

@@ -34,7 +34,10 @@ class IntervalSchedule:
     asks finds out by the attribute ``after``.
     """
 
-    every: float | str = option(help="How long from one fire to the next: seconds, or with a unit (90s, 15m, 2h).")
+    every: float | str = option(
+        help="How long from one fire to the next: seconds, or with a unit (90s, 15m, 2h).",
+        validator=lambda it, *_: it._every(),
+    )
     after: Literal["start", "end"] = option(
         "start",
         help="Whether that is from the moment at which a run was to start, or from the end of the last run.",
@@ -43,14 +46,20 @@ class IntervalSchedule:
     anchor: str | None = option(
         None,
         help="A moment at which it fires, in ISO 8601; by default 1970-01-01T00:00:00+00:00. Not with after: end.",
+        validator=lambda it, *_: it._anchored(),
     )
     jitter: float | str = option(
         0.0,
         help="Each fire is later by less than this: seconds, or with a unit. By how much is fixed for each fire.",
+        validator=lambda it, *_: it._jitter(),
     )
     seed: str = option("", help="Another text gives other fires by jitter; use one for each trigger.")
-    start: str | None = option(None, help="Nothing fires before this moment, in ISO 8601.")
-    until: str | None = option(None, help="Nothing fires after this moment, in ISO 8601.")
+    start: str | None = option(
+        None, help="Nothing fires before this moment, in ISO 8601.", validator=lambda it, *_: it._starts()
+    )
+    until: str | None = option(
+        None, help="Nothing fires after this moment, in ISO 8601.", validator=lambda it, *_: it._ends()
+    )
 
     _step: int = attrs.field(init=False, repr=False, eq=False)
     _spread: int = attrs.field(init=False, repr=False, eq=False)
@@ -65,7 +74,7 @@ class IntervalSchedule:
     @_spread.default
     def _jitter(self) -> int:
         found = _microseconds("jitter", self.jitter) if self.jitter != 0 else 0
-        if found > self._step:
+        if found > self._every():
             raise ValueError(f"jitter: {self.jitter!r} is more than every, so fires would overtake one another")
         return found
 
