@@ -15,7 +15,7 @@ from odibi import hookimpl
 from odibi.config.check import check_project
 from odibi.config.load import load_project
 from odibi.contracts import Batch, FileVersion, Source, payload_of
-from odibi.contracts.finding import check_versions, parts_of
+from odibi.contracts.finding import check_versions, first_changed, parts_of
 from odibi.contracts.format import WriteMode
 from odibi.errors import ConfigError, Conflict, DataError, NotFound, Transient
 from odibi.host import Host
@@ -125,6 +125,26 @@ def test_an_object_that_is_not_there_any_more_as_it_was(gone: bool) -> None:
         with pytest.raises(Conflict, match=f"^lake:in/b.csv: it .*{said}"):
             look(wanted)
     assert not is_there(storage, wanted.only or ())
+
+
+@pytest.mark.parametrize("changed", [0, 15, 16, 17, 255, 256, 999])
+def test_the_first_of_many_objects_that_changed_is_told(changed: int) -> None:
+    storage = MemoryStorage()
+    paths = [f"in/{at:04}" for at in range(1000)]
+    for path in paths:
+        storage.write(path, b"old")
+    wanted = source(storage, "in", versions(storage, *paths))
+    assert first_changed(storage, wanted.only or ()) is None
+    for path in paths[changed:]:
+        storage.write(path, b"new")
+    found = first_changed(storage, wanted.only or ())
+    assert found is not None
+    assert (found[0].path, found[1]) == (paths[changed], storage.stat(paths[changed]).etag)
+    for few in (1, 16, 17):
+        less = (wanted.only or ())[changed : changed + few]
+        assert first_changed(storage, less) == found
+    with pytest.raises(Conflict, match=f"lake:{paths[changed]}:"):
+        parts_of(wanted, partitioned=False)
 
 
 def test_without_a_batch_nothing_is_looked_at() -> None:

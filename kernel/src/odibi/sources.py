@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from odibi.contracts.finding import first_changed
 from odibi.errors import InvalidPath, NotFound
 
 if TYPE_CHECKING:
@@ -70,10 +71,7 @@ def is_there(storage: Storage, files: Sequence[FileVersion]) -> bool:
     Raises:
         StorageError: the storage cannot be asked.
     """
-    try:
-        return all(storage.stat(file.path).etag == file.etag for file in files)
-    except NotFound:
-        return False
+    return first_changed(storage, files) is None
 
 
 MADE_HERE = table_version("made by this run")

@@ -18,9 +18,10 @@ from odibi.contracts.storage import check_path
 from odibi.errors import Conflict, DataError, InvalidPath, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from odibi.contracts.format import Source
+    from odibi.contracts.storage import Storage
     from odibi.contracts.trigger import FileVersion
 
     Meaning = Callable[[str], Mapping[str, str | None] | None]
@@ -31,6 +32,11 @@ NULL = "__HIVE_DEFAULT_PARTITION__"
 
 _SPECIAL = re.compile(r"[*?\[]")
 _SEGMENT = re.compile(r"([^=/]+)=([^/]*)")
+_ASKED_AT_ONCE = 16
+"""How many objects are looked at side by side: a look at a distant storage takes tens of milliseconds."""
+
+_SLICE = 256
+
 _LOOKED_AT = 2000
 """How many names are compared to find the nearest ones for an error."""
 
@@ -102,8 +108,59 @@ def check_versions(source: Source) -> None:
     Raises:
         Conflict: one of them is gone, or there in another version.
     """
-    for file in dict.fromkeys(source.only or ()):
-        _check_version(source, file)
+    if not source.only:
+        return
+    changed = first_changed(source.storage, source.only)
+    if changed is None:
+        return
+    file, etag = changed
+    what = "it is gone since the batch was made"
+    if etag is not None:
+        what = f"it was replaced since the batch was made: its etag is {etag!r} now, and was {file.etag!r}"
+    raise Conflict(
+        what,
+        where=f"{source.connection}:{file.path}",
+        remedy="The batch cannot be read any more; what is there now comes in a later one, if the trigger sees it.",
+    )
+
+
+def first_changed(storage: Storage, files: Iterable[FileVersion]) -> tuple[FileVersion, str | None] | None:
+    """The first of these objects that is not there in its version, and the etag that it has now, if it is there at all.
+
+    Args:
+        storage: theirs; of more than a few objects, several are asked for at once.
+        files: each is looked at once.
+
+    Returns:
+        ``None`` if all of them are there as they were.
+
+    Raises:
+        StorageError: the storage cannot be asked.
+    """
+
+    def etag_of(file: FileVersion) -> str | None:
+        try:
+            return storage.stat(file.path).etag
+        except NotFound:
+            return None
+
+    asked = list(dict.fromkeys(files))
+    if len(asked) <= _ASKED_AT_ONCE:
+        return _first_other(asked, map(etag_of, asked))
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="odibi-look") as pool:
+        # In slices, so that little is asked for in vain once one has changed.
+        for begin in range(0, len(asked), _SLICE):
+            some = asked[begin : begin + _SLICE]
+            found = _first_other(some, pool.map(etag_of, some))
+            if found is not None:
+                return found
+    return None
+
+
+def _first_other(files: Sequence[FileVersion], etags: Iterable[str | None]) -> tuple[FileVersion, str | None] | None:
+    return next(((file, etag) for file, etag in zip(files, etags, strict=True) if etag != file.etag), None)
 
 
 def values_of(folders: Sequence[str]) -> dict[str, str | None]:
@@ -140,7 +197,6 @@ def _named(source: Source, only: Sequence[FileVersion]) -> list[Part]:
     for file in dict.fromkeys(only):
         values = {} if file.path == path else meaning(file.path)
         if values is not None:
-            _check_version(source, file)
             found.append(Part(file.path, values, file.etag))
         elif not is_hidden(file.path):
             raise DataError(
@@ -148,23 +204,9 @@ def _named(source: Source, only: Sequence[FileVersion]) -> list[Part]:
                 where=f"{source.connection}:{file.path}",
                 remedy="Let the trigger watch what the node reads, and nothing beside that.",
             )
+    named = {part.path for part in found}
+    check_versions(attrs.evolve(source, only=tuple(file for file in only if file.path in named)))
     return found
-
-
-def _check_version(source: Source, file: FileVersion) -> None:
-    try:
-        there = source.storage.stat(file.path).etag
-    except NotFound:
-        what = "it is gone since the batch was made"
-    else:
-        if there == file.etag:
-            return
-        what = f"it was replaced since the batch was made: its etag is {there!r} now, and was {file.etag!r}"
-    raise Conflict(
-        what,
-        where=f"{source.connection}:{file.path}",
-        remedy="The batch cannot be read any more; what is there now comes in a later one, if the trigger sees it.",
-    )
 
 
 def _below(source: Source) -> list[Part]:
