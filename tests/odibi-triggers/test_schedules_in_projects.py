@@ -41,3 +41,14 @@ def test_a_mistake_is_shown_where_it_stands(tmp_path, given, column, words):
     assert re.search(r"odibi\.yaml:5:\d+: ", shown), shown
     assert f"odibi.yaml:5:{column}: " in shown
     assert "Traceback" not in shown
+
+
+def test_a_mistake_that_others_depend_on_is_told_once(tmp_path):
+    triggers = (
+        "{type: interval, every: soon, jitter: 1m}",
+        '{type: cron, cron: "@daily", zone: Mars, start: 2026-05-01T06:00, until: 2026-05-02T06:00}',
+        "{type: date, at: 2026-05-01T06:00, zone: Mars}",
+    )
+    for given in triggers:
+        done = said(tmp_path, given)
+        assert (done.stdout + done.stderr).count("odibi.yaml:5:") == 1, done.stderr

@@ -26,4 +26,5 @@ def odibi_suites() -> dict[str, str]:
         "trigger.cron": "odibi_triggers.conformance:CronSuite",
         "trigger.interval": "odibi_triggers.conformance:IntervalSuite",
         "trigger.date": "odibi_triggers.conformance:DateSuite",
+        "trigger.file_watch": "odibi_triggers.conformance_files:FileWatchSuite",
     }

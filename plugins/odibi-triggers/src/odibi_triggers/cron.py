@@ -8,7 +8,7 @@ import attrs
 
 from odibi.contracts.option import option
 from odibi_triggers.cron_fields import CronFields, compiled
-from odibi_triggers.moments import given, named, since_epoch
+from odibi_triggers.moments import check_after, given, named, since_epoch
 from odibi_triggers.wall_clock import DAY, EPOCH, WallClock, wall_clock
 
 _MILLION = 1_000_000
@@ -37,10 +37,10 @@ class CronSchedule:
     start: str | None = option(
         None,
         help="Nothing fires before this moment, in ISO 8601; a time without an offset is the zone's.",
-        validator=lambda it, *_: it._before_start(),
+        validator=lambda it, *_: check_after(it._find_clock, it._before_start),
     )
     until: str | None = option(
-        None, help="Nothing fires after this moment, likewise.", validator=lambda it, *_: it._until()
+        None, help="Nothing fires after this moment, likewise.", validator=lambda it, *_: check_after(it._find_clock, it._until)
     )
 
     _fields: CronFields = attrs.field(init=False, repr=False, eq=False)

@@ -8,7 +8,7 @@ from datetime import datetime
 import attrs
 
 from odibi.contracts.option import option
-from odibi_triggers.moments import microseconds, named, read_moment
+from odibi_triggers.moments import check_after, microseconds, named, read_moment
 from odibi_triggers.wall_clock import wall_clock
 
 
@@ -18,7 +18,7 @@ class DateSchedule:
 
     at: str | list[str] = option(  # noqa: RUF009 - what it makes is a field
         help="A moment, or several, in ISO 8601, as in '2026-01-31T06:00:00+01:00'; with zone also without offset.",
-        validator=lambda it, *_: it._read(),
+        validator=lambda it, *_: check_after(it._known_zone, it._read),
     )
     zone: str | None = option(
         None,

@@ -9,7 +9,7 @@ import attrs
 
 from odibi.contracts.amounts import duration
 from odibi.contracts.option import option
-from odibi_triggers.moments import at_microsecond, given, microseconds, named
+from odibi_triggers.moments import at_microsecond, check_after, given, microseconds, named
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,7 +51,7 @@ class IntervalSchedule:
     jitter: float | str = option(
         0.0,
         help="Each fire is later by less than this: seconds, or with a unit. By how much is fixed for each fire.",
-        validator=lambda it, *_: it._jitter(),
+        validator=lambda it, *_: check_after(it._every, it._jitter),
     )
     seed: str = option("", help="Another text gives other fires by jitter; use one for each trigger.")
     start: str | None = option(

@@ -93,3 +93,16 @@ def named(name: str, read: Callable[[], T]) -> T:
         return read()
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def check_after(first: Callable[[], object], check: Callable[[], object]) -> None:
+    """Check an option that cannot be understood without another one; if that is wrong, it says so itself.
+
+    Raises:
+        ValueError: as ``check`` does.
+    """
+    try:
+        first()
+    except ValueError:
+        return
+    check()
