@@ -97,10 +97,10 @@ class Waiting:
             self._due.popleft()
         return None
 
-    def due(self, now: float) -> list[str]:
-        """The files to look at again now; told once."""
-        found = []
-        while (when := self.next_due()) is not None and when <= now:
+    def due(self, now: float, most: int) -> list[str]:
+        """Files to look at again now, no more than ``most``; each is told once."""
+        found: list[str] = []
+        while len(found) < most and (when := self.next_due()) is not None and when <= now:
             found.append(self._due.popleft()[1])
         return found
 

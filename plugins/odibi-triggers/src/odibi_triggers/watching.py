@@ -52,7 +52,10 @@ LONGEST_WAIT = 0.5
 BACKOFF = (1.0, 30.0)
 """Seconds until a storage that did not answer is asked again: at first, and at most."""
 
-_ALL_AT_ONCE = 32
+_AT_ONCE = 500
+"""How many files are looked at before the poll sees whether it is to stop."""
+
+_ONE_BY_ONE = 32
 """How many files of a storage that is not local are looked at one by one; for more, one listing is cheaper."""
 
 
@@ -221,8 +224,8 @@ class Poll:
         """At files that may be at rest now, and at folders that appeared a moment ago."""
         if now < self._retry:
             return
-        due = self._waiting.due(now)
-        if len(due) > _ALL_AT_ONCE and self._base is None:
+        due = self._waiting.due(now, _AT_ONCE)
+        if len(due) > _ONE_BY_ONE and self._base is None:
             self._list_soon()
             due = []
         for path in due:
@@ -360,7 +363,7 @@ class Poll:
         if self._base is not None:
             now = time.monotonic()
             for seen in [seen for seen in taken if now - seen.last > FRESH]:
-                if not self._asking(lambda path=seen.stat.path: self._look_at(path)):  # type: ignore[misc]
+                if self._ended.is_set() or not self._asking(lambda path=seen.stat.path: self._look_at(path)):  # type: ignore[misc]
                     return []
             taken = [seen for seen in taken if self._waiting.is_complete(seen)]
         for seen in taken:
