@@ -40,7 +40,9 @@ class CronSchedule:
         validator=lambda it, *_: check_after(it._find_clock, it._before_start),
     )
     until: str | None = option(
-        None, help="Nothing fires after this moment, likewise.", validator=lambda it, *_: check_after(it._find_clock, it._until)
+        None,
+        help="Nothing fires after this moment, likewise.",
+        validator=lambda it, *_: check_after(it._find_clock, it._until),
     )
 
     _fields: CronFields = attrs.field(init=False, repr=False, eq=False)
