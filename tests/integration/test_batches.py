@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -491,3 +492,40 @@ def test_runs_show_tells_the_batches(shop: Path) -> None:
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("batch")]
     assert line.startswith('batch     arrivals: b17, offset {"seen": "xxxx')
     assert line.endswith("x..., 2 files")
+
+
+# --- on Spark -------------------------------------------------------------------------------------------------------
+
+ON_SPARK = """
+import json, sys
+import odibi
+from odibi.contracts import Batch, FileVersion, payload_of
+
+files = [FileVersion(*each) for each in json.loads(sys.argv[1])]
+with odibi.load("odibi.yaml") as loaded:
+    for name, some in (("one", files[:2]), ("one", files[:2]), ("two", files[2:])):
+        batches = {"arrivals": Batch(name, name, payload_of(some))}
+        result = loaded["sales"].run(targets=["orders"], batches=batches, check=False)
+        outcome = result.outcomes["orders"]
+        print("->", outcome.state.value, type(outcome.error).__name__)
+"""
+
+
+def test_batches_on_spark(shop: Path) -> None:
+    pytest.importorskip("pyspark")
+    pytest.importorskip("odibi_spark")
+    files = arrive(shop, **{"day=1__a": "1,10", "day=1__b": "2,20", "day=2__c": "3,30", "day=2__d": "4,40"})
+    arrive(shop, **{"day=2__d": "5,50"})
+    conf = "{spark.driver.memory: 1g, spark.sql.shuffle.partitions: '2', spark.ui.enabled: 'false'}"
+    (shop / "odibi.yaml").write_text(
+        f"engine: spark\nengines: {{spark: {{master: 'local[2]', conf: {conf}}}}}\n{PROJECT}"
+    )
+    told = json.dumps([(it.path, it.etag, it.size) for it in files])
+    done = subprocess.run(
+        [sys.executable, "-c", ON_SPARK, told],
+        cwd=shop, capture_output=True, text=True, timeout=300, env={**os.environ, "PYSPARK_PYTHON": sys.executable},
+    )  # fmt: skip
+    said = [line for line in done.stdout.splitlines() if line.startswith("->")]
+    # The second time its rows are asked for again, as no cache has them, and its part is there already.
+    assert said == ["-> succeeded NoneType", "-> succeeded NoneType", "-> failed Conflict"], done.stderr[-3000:]
+    assert logged(shop) == [1, 2]
