@@ -235,6 +235,18 @@ def test_a_project_names_its_triggers(shop: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "command", ["validate", "plan", "graph", "graph --format dot", "graph --format mermaid", "run"]
+)
+def test_commands_take_a_node_that_names_a_trigger(shop: Path, command: str) -> None:
+    arrive(shop, a="1,10")
+    done = subprocess.run(
+        [sys.executable, "-m", "odibi", *command.split()], cwd=shop, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert command == "validate" or "told" in done.stdout
+
+
+@pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("stream: arrivals", "stream: arrival", "no trigger 'arrival'. Did you mean 'arrivals'?"),

@@ -165,7 +165,11 @@ def graph(
 
     chosen = load(project, env).choose(pipelines, select)
     drawings = [
-        Drawing(pipeline.name, make_plan(pipeline.model, select=held).graph, pipeline.model.layer)
+        Drawing(
+            pipeline.name,
+            make_plan(pipeline.model, select=held, given=pipeline.graph().given).graph,
+            pipeline.model.layer,
+        )
         for pipeline, held, _ in chosen
     ]
     if kind == "ascii":
