@@ -218,6 +218,15 @@ def test_the_offset_of_a_batch_moves_with_the_end_of_its_run(host: Host, name: s
     assert logged(name) == ['{"id": 1}', '{"id": 2}']
 
 
+def test_a_batch_without_an_offset_leaves_the_stream_where_it_stands(host: Host, name: str) -> None:
+    """As one that is consumed again, long after the others; the stream is not forgotten either."""
+    files = arrive(name, a=1, b=2)
+    sales = pipeline(host, name)
+    sales.run(batches=arrivals("one", files[:1]))
+    sales.run(batches={"arrivals": Batch("again", None, payload_of(files[1:]))}, offsets={"letter": None})
+    assert dict(MemoryCheckpoints(name=name).offsets()) == {"sales/arrivals": {"upto": "one"}}
+
+
 def test_the_plan_is_of_the_batch(host: Host, name: str) -> None:
     files = arrive(name, a=1, b=2)
     sales = pipeline(host, name)
