@@ -329,8 +329,8 @@ class Pipeline:
             batches: trigger to the batch that the run consumes. A ``read`` whose ``stream`` is that trigger reads the
                 files of the batch alone, and an input of that name, which no node makes, is its payload; without a
                 batch, the read reads all that its path means, and the input is ``None``. The offset of the batch is
-                recorded with the end of the run, as the stream ``"PIPELINE/TRIGGER"``;
-                one without an offset moves none. A run of the same batches that did not succeed is gone on with, unless ``force`` is given.
+                recorded with the end of the run, as the stream ``"PIPELINE/TRIGGER"``; one without moves none. A run of
+                the same batches that did not succeed is gone on with, unless ``force`` is given.
 
         Raises:
             RunFailed: a node failed, and ``check`` is true.
