@@ -226,6 +226,23 @@ def test_what_waits_is_given_by_time_and_then_path_or_by_path(place: Place) -> N
         assert polled.paths(4) == ["in/a", "in/b", "in/c", "in/d"]
 
 
+def test_what_is_gone_or_rewritten_before_it_is_handed_over_is_passed_over(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "FRESH", 0.0)
+    for name in ("in/1", "in/2", "in/3"):
+        place.put(name)
+    stop = threading.Event()
+    polled = place.watch(max_files=1, order="path").poll(None, stop)
+    given = [next(polled).payload["files"]]
+    place.file("in/2").unlink()
+    place.put("in/3", "longer")
+    given += [next(polled).payload["files"]]
+    stop.set()
+    assert next(polled, None) is None
+    assert [[(it["path"], it["size"]) for it in files] for files in given] == [[("in/1", 1)], [("in/3", 6)]]
+
+
 def test_the_id_is_one_of_the_versions() -> None:
     a, b = FileVersion("a", "1", 3), FileVersion("b", "1", 3)
     others = [[a, b], [b, a], [a], [FileVersion("a", "2", 3), b], [FileVersion("a", "1", 4), b]]
