@@ -249,6 +249,19 @@ def test_steps_of_an_hour_neither_burst_nor_pause(step: int, turn: tuple[str, st
     assert {later - earlier for earlier, later in pairwise(found)} == {step * 60}
 
 
+@pytest.mark.parametrize("year", ["", " 0 2024"])
+@pytest.mark.parametrize("minute", ["0", "59", "*/20", "*"])
+def test_the_last_hour_of_a_day_comes_twice_though_the_next_such_day_is_far(minute: str, year: str) -> None:
+    """At midnight the clock is put back into a day that was over."""
+    zone, begin, end = window(("Africa/Cairo", "2024-11-01"))
+    values = {"0": {0}, "59": {59}, "*/20": {0, 20, 40}, "*": set(MINUTES)}[minute]
+    hours, day = Field("*", frozenset(HOURS)), Field("31", frozenset([31]))
+    spec = Spec(Field(minute, frozenset(values)), hours, day, Field("10", frozenset([10])), ALL_WEEKDAYS)
+    found = fires(CronSchedule(cron=spec.text + year, zone=zone), begin, end)
+    assert found == brute(spec, minutes(zone, begin, end))
+    assert len(found) == 25 * len(values)
+
+
 # --- a hundred thousand schedules, a year -----------------------------------------------------------------------------
 
 ZONES = (
