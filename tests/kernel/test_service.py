@@ -372,6 +372,42 @@ def test_what_passes_is_waited_for_and_not_counted() -> None:
         assert len(calls.payloads) == 6
 
 
+def test_what_waits_behind_a_moment_that_is_put_off_keeps_its_place() -> None:
+    calls, clock = Calls(), Turned.at(BEGIN)
+    calls.fail = lambda _: Transient("away") if len(calls.payloads) == 1 else None
+    made = project((pipeline("p", calls),), {"t": every(10, misfire=Misfire.ALL, retry_delay=25)})
+    with serving(made, clock=clock) as service:
+        for _ in range(34):
+            clock.step(1)
+            eventually(lambda: service.idle())
+        assert calls.moments == ["00:00:10"]
+        for _ in range(6):
+            clock.step(1)
+            eventually(lambda: service.idle())
+        assert calls.moments == ["00:00:10", "00:00:10", "00:00:20", "00:00:30", "00:00:40"]
+        stream, resources = stream_of(made)
+        assert stream.offset() == "2026-03-01T00:00:40+00:00"
+        resources.close()
+
+
+def test_an_error_that_nobody_thought_of_is_tried_again() -> None:
+    calls, clock, made_observers = Calls(), Turned.at(BEGIN), []
+
+    def observers() -> tuple[()]:
+        made_observers.append(1)
+        if len(made_observers) == 1:
+            raise RuntimeError("no observers today")
+        return ()
+
+    made = project((pipeline("p", calls),), {"t": every(3600, retry_delay=5)})
+    with serving(made, clock=clock, observers=observers) as service:
+        clock.step(3600)
+        eventually(lambda: service.status()[0].state == "retrying")
+        assert "no observers today" in service.status()[0].error
+        pass_time(clock, service, 5)
+        eventually(lambda: calls.moments == ["01:00:00"])
+
+
 # --- sources ----------------------------------------------------------------------------------------------------------
 
 

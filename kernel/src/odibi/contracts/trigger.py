@@ -68,7 +68,11 @@ def files_of(payload: Any) -> tuple[FileVersion, ...] | None:
 
 @runtime_checkable
 class Schedule(Protocol):
-    """A trigger that knows its moments in advance."""
+    """A trigger that knows its moments in advance.
+
+    One whose next moment counts from the end of the run before, and not from its moment, has an attribute ``from_end``
+    that is true; :meth:`next_after` is then asked about the end of the run. Without it, it is taken as false.
+    """
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first fire strictly after ``moment``, or ``None`` if there is none.

@@ -39,6 +39,7 @@ class Flow:
         handled: for a schedule, the last moment that was dealt with.
         skipped: the last moment that was passed over while the pipeline ran.
         job: the attempt that waits, runs, or is to be made again.
+        behind: moments that wait for one before them, which is to be tried again.
         watch: for a source, the thread that listens to it.
         paused: whether nothing is to be started.
         put_off: how often in a row the batch could not be run.
@@ -53,6 +54,7 @@ class Flow:
     handled: datetime | None = None
     skipped: datetime | None = None
     job: Job | None = None
+    behind: list[Job] = attrs.field(factory=list)
     watch: Watch | None = None
     paused: bool = False
     put_off: int = 0

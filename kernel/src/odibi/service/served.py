@@ -39,6 +39,7 @@ class Served:
         store: where its runs and streams are recorded.
         lock: the right to serve it, while it is ours.
         flows: its streams by their names, while it is served.
+        opened: whether it is known where each stream stands.
         silent: nothing of it is to begin.
         successor: the same project as it was loaded since.
 
@@ -60,6 +61,7 @@ class Served:
         self.store: CheckpointStore = store
         self.lock: RunLock | None = None
         self.flows: dict[str, Flow] = {}
+        self.opened = False
         self.silent = False
         self.successor: Served | None = None
         self._waits = False
@@ -94,7 +96,7 @@ class Served:
     def let_go(self) -> None:
         """Serve it no more."""
         self.stop_watches()
-        self.flows = {}
+        self.flows, self.opened = {}, False
         lock, self.lock = self.lock, None
         if lock is not None:
             lock.release()
@@ -133,6 +135,7 @@ class Served:
                     flow.handled = max(flow.handled, pinned)
         if new:
             self.store.move(new, lock=self.lock)
+        self.opened = True
         return in_flight
 
     def _flows(self) -> Iterator[Flow]:

@@ -195,7 +195,7 @@ class Service:
     @property
     def leading(self) -> bool:
         """Whether it serves every one of its projects; otherwise it stands by for another service that does."""
-        return all(served.lock is not None for served in self._served)
+        return all(served.lock is not None and served.opened for served in self._served)
 
     @property
     def alive(self) -> bool:
@@ -373,12 +373,12 @@ class Service:
 
     def _look_after(self, served: Served) -> None:
         """Offer pipelines all of whose predecessors have succeeded since they last ran."""
-        for flow in served.flows.values():
+        for flow in list(served.flows.values()):
             if flow.stream.trigger != AFTER or flow.job is not None or flow.paused:
                 continue
             batch = served.after(flow)
-            if batch is not None:
-                with self._lock:
+            with self._lock:
+                if batch is not None and flow.job is None and flow.stream.offset() != batch.offset:
                     self._submit(Job(flow, InFlight(batch)))
 
     # --- moments ----------------------------------------------------------------------------------------------------
@@ -412,6 +412,9 @@ class Service:
         assert trigger is not None
         running, waiting = self._dispatcher.lane(flow.lane)
         batch = batch_of(moment, flow.handled)
+        if ("retry", flow) in self._timers and trigger.misfire is Misfire.ALL and trigger.overlap is Overlap.QUEUE:
+            flow.behind.append(Job(flow, InFlight(batch), moment))
+            return
         if running is not None or waiting or flow.job is not None:
             if trigger.overlap is Overlap.SKIP:
                 _log.info("%s: %s is passed over, as the pipeline still runs", flow.name, moment)
@@ -419,8 +422,10 @@ class Service:
                 return
             if trigger.misfire is not Misfire.ALL or trigger.overlap is Overlap.CANCEL_PREVIOUS:
                 # The newest moment stands for those that wait, and for one that was to be tried again.
-                self._dispatcher.withdraw(flow.lane, lambda job: job.flow is flow)
+                # One that an earlier service began may be half done, and goes first.
+                self._dispatcher.withdraw(flow.lane, lambda job: job.flow is flow and not job.batch.attempts)
                 self._timers.drop(("retry", flow))
+                flow.behind.clear()
             if trigger.overlap is Overlap.CANCEL_PREVIOUS and running is not None and running.flow is flow:
                 running.unwanted = True
                 self._cancel(running)
@@ -490,7 +495,7 @@ class Service:
         except Conflict:
             return  # another service leads
         except OdibiError as error:
-            self._put_off(job, job.batch, Attempt(Verdict.PUT_OFF, str(error)))
+            self._put_off(job, job.batch, Attempt(Verdict.PUT_OFF, served.scrub(str(error))))
             return
 
         def started(handle: Any) -> None:
@@ -502,7 +507,11 @@ class Service:
         if job.moment is not None and not job.batch.attempts and not job.batch.error:  # not one that was put off
             self.counts.began(self._clock() - job.moment.timestamp())
         since = time.monotonic()
-        found = attempt(flow.stream, begun, flow.pipeline, self._observers(), started)
+        try:
+            found = attempt(flow.stream, begun, flow.pipeline, self._observers(), started)
+        except Exception as error:
+            _log.exception("%s: the run could not be begun", flow.name)
+            found = Attempt(Verdict.PUT_OFF, f"{type(error).__name__}: {error}")
         found = attrs.evolve(found, error=served.scrub(found.error))
         took = time.monotonic() - since if found.run_id else None
         self.counts.settled(flow.stream.pipeline, flow.name, found.verdict.value, took)
@@ -513,13 +522,15 @@ class Service:
             pass  # another service leads, and goes on from what is in the store
         except OdibiError as error:
             # What is in the store says that an attempt was begun, which is true.
-            _log.error("%s: %s", flow.name, served.scrub(str(error)))
-            self._put_off(job, begun, Attempt(Verdict.PUT_OFF, str(error)))
+            said = served.scrub(str(error))
+            _log.error("%s: %s", flow.name, said)
+            self._put_off(job, begun, Attempt(Verdict.PUT_OFF, said))
 
     def _settle(self, job: Job, begun: InFlight, found: Attempt) -> None:
         flow = job.flow
-        if found.verdict is Verdict.CONSUMED:
+        if found.verdict in (Verdict.CONSUMED, Verdict.FAILED):
             flow.put_off = 0
+        if found.verdict is Verdict.CONSUMED:
             self._done(job)
             self._look_after(flow.served)
         elif found.verdict is Verdict.CANCELLED and job.unwanted:
@@ -551,6 +562,8 @@ class Service:
         with self._lock:
             if flow.job is not job or self._stop.is_set():
                 return  # a newer moment stands for it
+            # What waits behind it goes on waiting, so that the stream never goes back.
+            flow.behind = [*self._dispatcher.withdraw(flow.lane, lambda each: each.flow is flow), *flow.behind]
             flow.job = Job(flow, attrs.evolve(batch, error=error), job.moment)
             _log.warning("%s: %s; trying again in %g s", flow.name, error, delay)
             self._timers.set(("retry", flow), moment_of(self._clock() + delay))
@@ -574,7 +587,11 @@ class Service:
         flow = job.flow
         self._active = time.monotonic()
         with self._lock:
-            if flow.job is job:
+            if flow.job is job and flow.behind:
+                waiting, flow.behind = flow.behind, []
+                for each in waiting:
+                    self._submit(each)
+            elif flow.job is job:
                 flow.job = None
                 flow.settled.set()
                 self._note_skipped(job)

@@ -31,7 +31,7 @@ class IntervalSchedule:
     With ``after: start`` the fires are ``anchor`` and each ``every`` before and after it, whatever runs take. With
     ``after: end`` the pause between two runs is ``every``: what :meth:`next_after` is given must be the end of the last
     run, or the moment of the service's start where there was none, and the answer then depends on nothing else. Whoever
-    asks finds out by the attribute ``after``.
+    asks finds out by :attr:`from_end`.
     """
 
     every: float | str = option(
@@ -91,6 +91,11 @@ class IntervalSchedule:
     @_until.default
     def _ends(self) -> int | None:
         return given("until", self.until)
+
+    @property
+    def from_end(self) -> bool:
+        """Whether the next fire counts from the end of the last run."""
+        return self.after == "end"
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first fire strictly after ``moment``, in UTC.
