@@ -72,7 +72,7 @@ class TestEntry:
         _, err = said(capsys, 2, "valdate")
         assert "there is no command 'valdate'. Did you mean 'validate'?" in err
         _, err = said(capsys, 2, "xyzzy")
-        assert "The commands are: run, plan, runs, cache, validate" in err
+        assert "The commands are: run, plan, runs, cache, serve" in err
 
     def test_an_unknown_option(self, capsys: pytest.CaptureFixture[str]) -> None:
         _, err = said(capsys, 2, "validate", "--bogus")

@@ -31,6 +31,11 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | 
     "--idle", metavar="TIME", callback=_seconds,
     help="End once nothing has been due, and nothing has run, for so long; by default never.",
 )  # fmt: skip
+@click.option(
+    "--http", metavar="HOST:PORT",
+    help="Answer /health, /ready, /metrics and /streams there. Beyond this machine only with a token, in "
+    "ODIBI_HTTP_TOKEN.",
+)  # fmt: skip
 @click.option("--no-reload", is_flag=True, help="Do not load a project anew when one of its files changes.")
 @log_level_option
 def serve(projects: tuple[str, ...], **options: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,7 @@ class Wishes(NamedTuple):
     max_runs: int
     drain: float
     idle: float | None
+    http: str | None
     no_reload: bool
     log_level: str | None
 
@@ -51,13 +53,13 @@ class _All(Redactor):
         """The text without any of them."""
         for each in self.redactors:
             text = each.redact(text)
-        return text
+        return super().redact(text)
 
     def processor(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """The line without any of them."""
         for each in self.redactors:
             event = each.processor(logger, method, event)
-        return event
+        return super().processor(logger, method, event)
 
 
 class Serving:
@@ -87,7 +89,15 @@ class Serving:
                 return [EventLogger(events)]
 
             service = Service(loaded, max_runs=wishes.max_runs, observers=observers)
-            with _handling(self._signal):
+            with _handling(self._signal), ExitStack() as until_stopped:
+                if wishes.http is not None:
+                    from odibi.service.http import ServiceServer
+
+                    token = os.environ.get("ODIBI_HTTP_TOKEN")
+                    redactor.register(token or "")
+                    server = ServiceServer(service, wishes.http, token or None)
+                    until_stopped.callback(server.close)
+                    server.start()
                 service.start()
                 seen = [_versions(each) for each in loaded]
                 while not self._heard.wait(_LOOK if wishes.idle is None else min(_LOOK, wishes.idle / 4)):

@@ -166,12 +166,20 @@ def reset(project: str, env: str | None, stream: str, offset: str | None, log_le
 
     No service may serve the project meanwhile.
     """
+    from odibi.errors import Conflict
     from odibi.service.served import LEADER
 
     with _opened(project, env) as (loaded, store, output):
         found = stream_called(loaded, store, stream)
         to = None if offset is None else _json(offset)
-        lock = store.lock(f"{LEADER}{loaded.project.name}")
+        try:
+            lock = store.lock(f"{LEADER}{loaded.project.name}")
+        except Conflict as error:
+            raise Conflict(
+                f"a service serves the project: {error.what}",
+                where=stream,
+                remedy="Stop it, reset, and start it again.",
+            ) from error
         try:
             found.reset(to, lock)
         finally:
