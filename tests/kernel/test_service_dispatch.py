@@ -127,3 +127,41 @@ def test_threads_are_begun_when_they_are_needed_and_ended() -> None:
     assert threading.active_count() - before <= 2
     dispatcher.close()
     assert threading.active_count() == before
+
+
+def test_what_is_left_when_the_system_gives_no_more_threads_does_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched()
+    dispatcher = Dispatcher(watched.perform, 5)
+    start = threading.Thread.start
+    begun: list[threading.Thread] = []
+
+    def scarce(thread: threading.Thread) -> None:
+        if begun:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    for number in range(20):
+        dispatcher.submit(number % 4, (f"lane {number % 4}", number))
+    assert dispatcher.wait(PATIENCE)
+    dispatcher.close()
+    assert sum(map(len, watched.order.values())) == 20
+    assert watched.most == 1
+
+
+def test_it_says_so_when_the_system_gives_no_thread_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched()
+    dispatcher = Dispatcher(watched.perform, 5)
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as scarce:
+        scarce.setattr(threading.Thread, "start", none)
+        with pytest.raises(RuntimeError, match="new thread"):
+            dispatcher.submit("a", ("a", 1))
+    dispatcher.submit("a", ("a", 2))
+    assert dispatcher.wait(PATIENCE)
+    dispatcher.close()
+    assert watched.order == {"a": [1, 2]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -46,22 +45,24 @@ class Dispatcher(Generic[J]):
         self._size = size
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
+        self._news = threading.Condition(self._lock)
         self._lanes: dict[Hashable, Lane[J]] = {}
-        self._ready: SimpleQueue[Lane[J] | None] = SimpleQueue()
+        self._ready: deque[Lane[J]] = deque()
         self._threads: list[threading.Thread] = []
         self._free = 0
         self._held = False
+        self._closed = False
+        self._called = False
 
     def submit(self, lane: Hashable, job: J) -> None:
         """Let a job run once those before it in its lane are done."""
         with self._lock:
             found = self._lanes.get(lane)
-            if found is not None:
-                found.waiting.append(job)
-                return
-            found = self._lanes[lane] = Lane(lane)
+            if found is None:
+                found = self._lanes[lane] = Lane(lane)
+                self._ready.append(found)
             found.waiting.append(job)
-            self._start(found)
+            self._call()
 
     def lane(self, name: Hashable) -> tuple[J | None, list[J]]:
         """What runs in a lane, and what waits there."""
@@ -99,42 +100,76 @@ class Dispatcher(Generic[J]):
     def close(self) -> None:
         """End the threads once they are free; call :meth:`hold` and :meth:`wait` first."""
         self.hold()
-        for _ in self._threads:
-            self._ready.put(None)
+        with self._lock:
+            self._closed = True
+            self._news.notify_all()
         for thread in self._threads:
             thread.join()
 
-    def _start(self, lane: Lane[J]) -> None:
+    def _call(self) -> None:
+        """Have one more thread come for what is ready, if there is one that has nothing to do.
+
+        One at a time: whoever comes calls the next. When very many jobs are submitted at once, threads that are all
+        awake would wait for each other, and keep the one that submits from going on.
+        """
+        if self._called or not self._ready:
+            return
         if self._free:
             self._free -= 1
+            self._called = True
+            self._news.notify()
         elif len(self._threads) < self._size:
             name = f"odibi-service-{len(self._threads) + 1}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more of them
+                if not self._threads:
+                    raise
+                return  # those that are there do it, once they are free
             self._threads.append(thread)
-            thread.start()
-        self._ready.put(lane)
+            self._called = True
 
     def _work(self) -> None:
-        while (lane := self._ready.get()) is not None:
-            with self._lock:
-                if self._held or not lane.waiting:
-                    self._leave(lane)
-                    continue
-                job = lane.running = lane.waiting.popleft()
+        lane: Lane[J] | None = None
+        while (lane := self._next(lane)) is not None:
+            job = lane.running
+            assert job is not None
             try:
                 self._perform(job)
             except Exception:
                 _log.exception("a job of the service failed")
-            with self._lock:
-                lane.running = None
-                if lane.waiting and not self._held:
-                    self._ready.put(lane)  # behind the lanes that have waited longer
+
+    def _next(self, done: Lane[J] | None) -> Lane[J] | None:
+        """Put back the lane whose job is done, and wait for one that is ready; ``None`` once there will be none.
+
+        Both at once, as every look at the lock may have to wait for whoever has it: when very many jobs come up in one
+        moment, that is most of what they cost.
+        """
+        with self._lock:
+            if done is None:
+                self._called = False
+            else:
+                done.running = None
+                if done.waiting and not self._held:
+                    self._ready.append(done)  # behind the lanes that have waited longer
                 else:
+                    self._leave(done)
+            while True:
+                while self._ready:
+                    lane = self._ready.popleft()
+                    if lane.waiting and not self._held:
+                        lane.running = lane.waiting.popleft()
+                        self._call()
+                        return lane
                     self._leave(lane)
+                if self._closed:
+                    return None
+                self._free += 1
+                self._news.wait()
+                self._called = False
 
     def _leave(self, lane: Lane[J]) -> None:
         self._lanes.pop(lane.name, None)
-        if self._ready.empty():
-            self._free += 1
         if not self._lanes:
             self._idle.notify_all()
