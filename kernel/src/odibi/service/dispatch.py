@@ -132,16 +132,15 @@ class Dispatcher(Generic[J]):
 
     def _work(self) -> None:
         lane: Lane[J] | None = None
-        while (lane := self._next(lane)) is not None:
-            job = lane.running
-            assert job is not None
+        while (taken := self._next(lane)) is not None:
+            lane, job = taken
             try:
                 self._perform(job)
             except Exception:
                 _log.exception("a job of the service failed")
 
-    def _next(self, done: Lane[J] | None) -> Lane[J] | None:
-        """Put back the lane whose job is done, and wait for one that is ready; ``None`` once there will be none.
+    def _next(self, done: Lane[J] | None) -> tuple[Lane[J], J] | None:
+        """Put back the lane whose job is done, and wait for one that is ready, with its job; ``None`` at the end.
 
         Both at once, as every look at the lock may have to wait for whoever has it: when very many jobs come up in one
         moment, that is most of what they cost.
@@ -159,9 +158,9 @@ class Dispatcher(Generic[J]):
                 while self._ready:
                     lane = self._ready.popleft()
                     if lane.waiting and not self._held:
-                        lane.running = lane.waiting.popleft()
+                        job = lane.running = lane.waiting.popleft()
                         self._call()
-                        return lane
+                        return lane, job
                     self._leave(lane)
                 if self._closed:
                     return None
