@@ -192,7 +192,7 @@ def _exactly(source: Source) -> list[Part]:
 def _named(source: Source, only: Sequence[FileVersion]) -> list[Part]:
     assert source.path is not None
     path = check_path(source.path)
-    meaning = _in_pattern(path)[1] if _SPECIAL.search(path) else _in_folder(path)
+    meaning = matching(path)[1] if _SPECIAL.search(path) else _in_folder(path)
     found = []
     for file in dict.fromkeys(only):
         values = {} if file.path == path else meaning(file.path)
@@ -217,7 +217,7 @@ def _below(source: Source) -> list[Part]:
 
 def _matching(source: Source) -> list[Part]:
     assert source.path is not None
-    return _listing(source, *_in_pattern(check_path(source.path)))
+    return _listing(source, *matching(check_path(source.path)))
 
 
 def _listing(source: Source, folder: str, meaning: Meaning) -> list[Part]:
@@ -240,8 +240,21 @@ def _in_folder(folder: str) -> Meaning:
     return meaning
 
 
-def _in_pattern(pattern: str) -> tuple[str, Meaning]:
-    """What a pattern means, with the folder that all of it is in."""
+def is_pattern(path: str) -> bool:
+    """Whether a path means what matches it, and not the object or folder of that name."""
+    return _SPECIAL.search(path) is not None
+
+
+def matching(pattern: str) -> tuple[str, Meaning]:
+    """What a pattern means.
+
+    Args:
+        pattern: as :func:`~odibi.contracts.storage.check_path` gives it, with a wildcard.
+
+    Returns:
+        The folder that all of it is in, and a function that gives the values which the folders of a path say (see
+        :func:`values_of`), or ``None`` if the pattern does not mean an object there.
+    """
     pieces = pattern.split("/")
     fixed = next(at for at, piece in enumerate(pieces) if _SPECIAL.search(piece))
     matches = re.compile(_expression(pieces) + r"(?P<below>/.*)?", re.DOTALL)

@@ -6,15 +6,11 @@ A node that reads a batch refuses what its own path does not mean, so both have 
 
 from __future__ import annotations
 
-import re
-
-from odibi.contracts.finding import is_hidden
+from odibi.contracts.finding import is_hidden, is_pattern, matching
 from odibi.contracts.storage import check_path
 
 TEMPORARY = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
 """How the names end that programs give to what they have not finished: rsync, curl, WinSCP, browsers, editors."""
-
-_SPECIAL = re.compile(r"[*?\[]")
 
 
 class Matcher:
@@ -34,11 +30,8 @@ class Matcher:
 
     def __init__(self, path: str) -> None:
         self.path = check_path(path)
-        pieces = self.path.split("/")
-        fixed = next((at for at, piece in enumerate(pieces) if _SPECIAL.search(piece)), None)
-        self.is_pattern = fixed is not None
-        self.folder = self.path if fixed is None else "/".join(pieces[:fixed])
-        self._pattern = None if fixed is None else re.compile(_expression(pieces) + r"(?P<below>/.*)?", re.DOTALL)
+        self.is_pattern = is_pattern(self.path)
+        self.folder, self._meaning = matching(self.path) if self.is_pattern else (self.path, None)
         self._unfinished = tuple(end for end in TEMPORARY if not self.path.endswith(end))
 
     def means(self, path: str) -> bool:
@@ -47,9 +40,8 @@ class Matcher:
             return bool(path)
         if path.endswith(self._unfinished):
             return False
-        if self._pattern is not None:
-            match = self._pattern.fullmatch(path)
-            return match is not None and not is_hidden((match["below"] or "").lstrip("/"))
+        if self._meaning is not None:
+            return self._meaning(path) is not None
         return self.holds(path) and not is_hidden(self._inside(path))
 
     def may_hold(self, folder: str) -> bool:
@@ -62,35 +54,3 @@ class Matcher:
 
     def _inside(self, path: str) -> str:
         return path[len(self.folder) :].lstrip("/")
-
-
-def _expression(pieces: list[str]) -> str:
-    """The regular expression of a pattern: only ``**`` crosses a ``/``, and no wildcard finds what is hidden."""
-    found = ""
-    for at, piece in enumerate(pieces):
-        last = at == len(pieces) - 1
-        if piece == "**":
-            found += r"(?:(?![._])[^/]+/)*" + (r"(?![._])[^/]+" if last else "")
-        else:
-            shown = r"(?![._])" if piece[0] in "*?[" else ""
-            found += shown + _piece(piece) + ("" if last else "/")
-    return found
-
-
-def _piece(piece: str) -> str:
-    found, at = "", 0
-    while at < len(piece):
-        letter = piece[at]
-        end = piece.find("]", at + 2) if letter == "[" else -1
-        if letter in "*?":
-            found += "[^/]" + ("*" if letter == "*" else "")
-            at += 1
-        elif end > 0:
-            negated = piece[at + 1] in "!^"
-            letters = piece[at + 1 + negated : end].replace("\\", r"\\").replace("[", r"\[")
-            found += f"[^/{letters}]" if negated else f"[{letters}]"
-            at = end + 1
-        else:
-            found += re.escape(letter)
-            at += 1
-    return found
