@@ -16,7 +16,7 @@ from benchmarks.settings import Settings
 
 SUITES = (
     *("overhead", "makespan", "memory", "startup", "sql", "io"),
-    *("warm", "warm-process", "cache", "journal", "s3", "spark", "file-watch"),
+    *("warm", "warm-process", "cache", "journal", "s3", "spark", "file-watch", "triggers", "service"),
 )
 DISTRIBUTIONS = (
     "odibi-kernel",
@@ -37,6 +37,10 @@ DISTRIBUTIONS = (
     "obstore",
     "s3fs",
     "snakemake",
+    "odibi-triggers",
+    "croniter",
+    "cronsim",
+    "APScheduler",
 )
 
 
