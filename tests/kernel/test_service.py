@@ -240,6 +240,7 @@ def test_of_moments_that_come_while_the_pipeline_runs_the_newest_waits() -> None
         calls.gate.set()
         eventually(service.idle)
         assert calls.moments == ["00:00:10", "00:00:40"]
+        assert [each["previous"][11:19] for each in calls.payloads] == ["00:00:00", "00:00:10"], "no time is left out"
 
 
 def test_moments_that_are_all_wanted_all_wait() -> None:
@@ -251,6 +252,7 @@ def test_moments_that_are_all_wanted_all_wait() -> None:
         calls.gate.set()
         eventually(service.idle)
         assert calls.moments == ["00:00:10", "00:00:20", "00:00:30", "00:00:40"]
+        assert [each["previous"][11:19] for each in calls.payloads] == ["00:00:00", *calls.moments[:-1]]
 
 
 def test_moments_can_be_skipped_while_the_pipeline_runs_and_stay_so() -> None:
@@ -535,6 +537,22 @@ def test_a_paused_stream_starts_nothing_until_it_goes_on() -> None:
         assert calls.moments == ["00:02:00", "00:02:10"]
 
 
+def test_a_schedule_goes_on_after_a_pause_with_something_left_to_try() -> None:
+    calls, clock = Calls(), Turned.at(BEGIN)
+    calls.fail = lambda _: ValueError("no") if len(calls.payloads) == 1 else None
+    made = project((pipeline("p", calls),), {"t": every(10, max_attempts=3, retry_delay=5)})
+    with serving(made, clock=clock) as service:
+        pass_time(clock, service, 12)
+        eventually(lambda: service.status()[0].state == "retrying")
+        service.pause("p/t")
+        pass_time(clock, service, 30)
+        assert len(calls.payloads) == 1
+        service.pause("p/t", paused=False)
+        eventually(lambda: len(calls.payloads) >= 2)
+        pass_time(clock, service, 20)
+        assert calls.moments[-2:] == ["00:00:50", "00:01:00"]
+
+
 def test_what_somebody_else_pauses_is_seen() -> None:
     calls, clock = Calls(), Turned.at(BEGIN)
     made = project((pipeline("p", calls),), {"t": every(10)})
@@ -656,7 +674,7 @@ def test_a_project_that_was_loaded_anew_takes_the_place_of_the_former() -> None:
         assert calls.moments == ["00:00:10"]
         assert other.moments == [each["moment"][11:19] for each in other.payloads]
         assert len(other.payloads) >= 1
-        with pytest.raises(KeyError):
+        with pytest.raises(OdibiError, match="the project served is 'shop'"):
             service.reload(project((pipeline("p", other),), {}, name="another"))
 
 

@@ -20,8 +20,10 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -348,6 +350,38 @@ class Pipeline:
         finally:
             close()
         return result.raise_for_failure() if check else result
+
+    def stream(
+        self,
+        *,
+        max_iterations: int | None = None,
+        sleep_seconds: float | None = None,
+        checkpoint_interval: int | None = None,
+        stop: threading.Event | None = None,
+        **choices: Any,
+    ) -> Iterator[RunResult]:
+        """Run it again and again, and give the result of each run.
+
+        A run that fails does not end it; what the caller raises, or ``stop``, does, after the run that goes on.
+
+        Args:
+            max_iterations, sleep_seconds, checkpoint_interval: see :class:`odibi.model.Continuous`; by default what the
+                pipeline says.
+            stop: set it, from any thread, to end the iteration.
+            choices: what :meth:`run` takes.
+        """
+        from odibi.run.continuous import iterations
+
+        said: dict[str, Any] = {
+            "max_iterations": max_iterations, "sleep_seconds": sleep_seconds, "checkpoint_interval": checkpoint_interval
+        }  # fmt: skip
+        how = attrs.evolve(self.model.continuous, **{key: value for key, value in said.items() if value is not None})
+        resources = self._loaded.resources()
+        try:
+            runs = partial(self.run, **{"check": False, **choices})
+            yield from iterations(runs, how, resources.checkpoints(), stop or threading.Event())
+        finally:
+            resources.close()
 
     def start(
         self,

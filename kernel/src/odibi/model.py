@@ -113,6 +113,31 @@ class Checkpoints:
     options: Mapping[str, Any] = EMPTY
 
 
+class Mode(str, Enum):
+    """How often a pipeline runs when it is told to."""
+
+    BATCH = "batch"
+    """Once."""
+    STREAM = "stream"
+    """Again and again, see :class:`Continuous`."""
+
+
+@attrs.frozen
+class Continuous:
+    """How a pipeline runs again and again.
+
+    Attributes:
+        max_iterations: after so many runs it ends, whether there was anything to do in them or not; ``None`` for never.
+        sleep_seconds: seconds from the end of a run to the start of the next.
+        checkpoint_interval: of so many runs that succeed, one stays on record; what a later run has to know of the
+            others stays as well.
+    """
+
+    max_iterations: int | None = None
+    sleep_seconds: float = 5.0
+    checkpoint_interval: int = 1
+
+
 class Overlap(str, Enum):
     """What becomes of a moment, or of data, that comes while the pipeline still runs."""
 
@@ -425,6 +450,9 @@ class Pipeline:
     tags: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     """Pipelines each of whose successes lets the service run this one, once all of them had one since it last ran."""
+    mode: Mode = Mode.BATCH
+    continuous: Continuous = attrs.field(factory=Continuous)
+    """How it runs in mode stream."""
     description: str = ""
 
 

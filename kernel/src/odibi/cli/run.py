@@ -33,6 +33,22 @@ from odibi.cli.resuming import Resuming, reuse_options
     type=click.Choice(["fail_fast", "fail_later", "ignore"]),
     help="What a failed node does to the run, for nodes that do not say it themselves.",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(["batch", "stream"]),
+    help="Once, or again and again; instead of what the pipelines say.",
+)
+@click.option("--max-iterations", type=click.IntRange(min=1), metavar="N", help="In mode stream: so many runs.")
+@click.option(
+    "--sleep-seconds",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    help="In mode stream: seconds from one run to the next.",
+)
+@click.option(
+    "--checkpoint-interval", type=click.IntRange(min=1), metavar="N",
+    help="In mode stream: of so many runs that succeed, one stays on record.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print what odibi plan prints, and run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON an event; the last one is the summary.")
 @log_level_option

@@ -8,7 +8,7 @@ import sys
 import threading
 from contextlib import closing, contextmanager
 from functools import partial
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
@@ -25,10 +25,11 @@ from odibi.contracts.observer import NOTICE
 from odibi.draw import visible
 from odibi.errors import OdibiError
 from odibi.log import LEVELS, EventLogger, logging_to_stderr
-from odibi.model import OnError
+from odibi.model import Mode, OnError
+from odibi.run.continuous import thin_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
     from odibi.api import Pipeline
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from odibi.cli.report import NodeRow
     from odibi.cli.resuming import Choice
     from odibi.contracts.observer import Observer
+    from odibi.model import Continuous
     from odibi.run.handle import RunHandle
     from odibi.run.result import RunResult
 
@@ -57,6 +59,10 @@ class Choices(NamedTuple):
     no_cache: bool
     resume: str | None
     on_error: str | None
+    mode: str | None
+    max_iterations: int | None
+    sleep_seconds: float | None
+    checkpoint_interval: int | None
     dry_run: bool
     as_json: bool
     log_level: str | None
@@ -93,7 +99,11 @@ def run_project(project: str, given: Choices) -> int:
             structured = given.as_json or logging.structured
             with logging_to_stderr(level, loaded.redactor, structured=structured, metadata=logging.metadata):
                 view = _view(output, given.as_json)
-                return _Running(loaded, view, given, level if observed else None).all(chosen)
+                running = _Running(loaded, view, given, level if observed else None)
+                again = [choice for choice in chosen if _mode(choice.pipeline, given) is Mode.STREAM]
+                once = [choice for choice in chosen if choice not in again]
+                code = running.all(once) if once else 0
+                return code if code or not again else running.again_and_again(again)
 
 
 def _overridden(loaded: LoadedProject, on_error: str | None) -> LoadedProject:
@@ -103,6 +113,16 @@ def _overridden(loaded: LoadedProject, on_error: str | None) -> LoadedProject:
     pipelines = [attrs.evolve(pipeline, on_error=OnError(on_error)) for pipeline in loaded.project.pipelines]
     project = attrs.evolve(loaded.project, pipelines=tuple(pipelines))
     return LoadedProject(project, host=loaded.host, redactor=loaded.redactor)
+
+
+def _mode(pipeline: Pipeline, given: Choices) -> Mode:
+    return Mode(given.mode) if given.mode is not None else pipeline.model.mode
+
+
+def _continuous(pipeline: Pipeline, given: Choices) -> Continuous:
+    """How a pipeline runs again and again: as the command line says, and where it does not, the project."""
+    said = {name: getattr(given, name) for name in ("max_iterations", "sleep_seconds", "checkpoint_interval")}
+    return attrs.evolve(pipeline.model.continuous, **{name: value for name, value in said.items() if value is not None})
 
 
 def _levels(loaded: LoadedProject, given: str | None) -> tuple[int, bool]:
@@ -140,6 +160,7 @@ class _Running:
     ) -> None:
         self._loaded = loaded
         self._view = view
+        self._given = given
         self._where: dict[str, Any] = {"workers": given.workers, "executor": given.executor}
         self._log_level = log_level
         self._results: list[RunResult] = []
@@ -163,6 +184,39 @@ class _Running:
             last = self._last(word, monotonic() - begin, left, where)
             self._view.finish(self._results, self._rows, last, self._resumed)
         return 0 if ok else INTERRUPTED if stopped else 1
+
+    def again_and_again(self, chosen: Sequence[Choice]) -> int:
+        """Run them in turns, until each has had its runs or a signal comes; returns the exit code.
+
+        One that fails has its turn again; the code is that of the last round.
+        """
+        how = {choice.pipeline.name: _continuous(choice.pipeline, self._given) for choice in chosen}
+        number, code = 0, 0
+        with _Signals() as signals:
+            while not signals.count:
+                number += 1
+                left = [each for each in chosen if number <= (how[each.pipeline.name].max_iterations or number)]
+                if not left:
+                    return code
+                self._results.clear()
+                self._rows.clear()
+                code = self.all(left)
+                if code == INTERRUPTED:
+                    return code
+                self._thin_out(number, how)
+                rest = min(how[each.pipeline.name].sleep_seconds for each in left)
+                if any(number < (how[each.pipeline.name].max_iterations or number + 1) for each in left):
+                    _sleep(rest, signals)
+        return INTERRUPTED
+
+    def _thin_out(self, number: int, how: Mapping[str, Continuous]) -> None:
+        if self._loaded.project.checkpoints is None or all(each.checkpoint_interval == 1 for each in how.values()):
+            return
+        from odibi.cli.history import opened_store
+
+        with opened_store(self._loaded) as store:
+            for result in self._results:
+                thin_out(store, result, number, how[result.pipeline])
 
     def _one(self, choice: Choice, places: Places, signals: _Signals) -> None:
         pipeline = choice.pipeline
@@ -235,6 +289,13 @@ class _Running:
 def _node_levels(pipeline: Pipeline) -> dict[str, int]:
     levels = {node.name: LEVELS.get((node.log_level or "").lower()) for node in pipeline.model.nodes}
     return {name: level for name, level in levels.items() if level is not None}
+
+
+def _sleep(seconds: float, signals: _Signals) -> None:
+    """Wait until the time has passed, or a signal comes."""
+    until = monotonic() + seconds
+    while not signals.count and (left := until - monotonic()) > 0:
+        sleep(min(left, _POLL))
 
 
 class _Signals:

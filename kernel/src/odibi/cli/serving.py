@@ -110,10 +110,8 @@ class Serving:
                         found = _versions(each)
                         if found != seen[at]:
                             seen[at] = found
-                            again = self._again(at)
+                            again = self._again(at, service, redactor)
                             if again is not None:
-                                redactor.redactors.append(again.redactor)
-                                service.reload(again)
                                 loaded[at], seen[at] = again, _versions(again)
                 if self._signals:
                     _log.info("stopping; what runs may finish within %g s", wishes.drain)
@@ -124,14 +122,17 @@ class Serving:
                 each.close()
         return 0 if drained and self._signals < 2 else INTERRUPTED
 
-    def _again(self, at: int) -> LoadedProject | None:
-        """The project anew; ``None``, with a word, if it has mistakes now."""
+    def _again(self, at: int, service: Service, redactor: _All) -> LoadedProject | None:
+        """Load a project anew and have it served; ``None``, with a word, if that cannot be."""
         given = self._wishes.projects[at]
         try:
-            return load(given, self._wishes.env)
+            found = load(given, self._wishes.env)
+            redactor.redactors.append(found.redactor)
+            service.reload(found)
         except OdibiError as error:
             _log.error("%s has changed, and is not taken over: %s", given, error)
             return None
+        return found
 
     def _signal(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1

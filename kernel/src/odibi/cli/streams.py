@@ -171,7 +171,7 @@ def reset(project: str, env: str | None, stream: str, offset: str | None, log_le
 
     with _opened(project, env) as (loaded, store, output):
         found = stream_called(loaded, store, stream)
-        to = None if offset is None else _json(offset)
+        to = None if offset is None else _offset(loaded, found, _json(offset))
         try:
             lock = store.lock(f"{LEADER}{loaded.project.name}")
         except Conflict as error:
@@ -221,6 +221,28 @@ def _json(text: str) -> Any:
         raise click.UsageError(
             f"--to is not JSON ({error}); a text needs quotes, as in --to '\"2026-01-01\"'"
         ) from None
+
+
+def _offset(loaded: LoadedProject, stream: Stream, value: Any) -> Any:
+    """The offset, if the trigger can go on behind it; of schedules only moments are known for sure."""
+    from datetime import datetime
+
+    from odibi.contracts.trigger import TriggerSource
+
+    resources = loaded.resources()
+    try:
+        known = stream.trigger in loaded.project.triggers
+        if not known or isinstance(resources.trigger(stream.trigger), TriggerSource):
+            return value
+    finally:
+        resources.close()
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.utcoffset() is None:
+        raise click.UsageError("--to of a schedule is a moment with its zone, as in '\"2026-01-31T06:00:00+01:00\"'")
+    return moment.isoformat()
 
 
 def _data(loaded: LoadedProject, stream: Stream) -> dict[str, Any]:

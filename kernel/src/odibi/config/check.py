@@ -16,7 +16,7 @@ from odibi.contracts.format import WriteMode
 from odibi.errors import Position, Problem
 from odibi.graph import find_problems
 from odibi.host.packages import package_of
-from odibi.model import ComponentConfig, Node, Pipeline, Read, Write
+from odibi.model import ComponentConfig, Continuous, Node, Pipeline, Read, Write
 from odibi.structure import plain
 
 if TYPE_CHECKING:
@@ -126,11 +126,21 @@ def _component(checker: Checker, family: str, config: ComponentConfig, at: Path)
     checker.component(family, config.type, config.options, (*at, "type"), at)
 
 
+def _continuous(checker: Checker, continuous: Continuous, at: Path) -> None:
+    for key in ("max_iterations", "checkpoint_interval"):
+        value = getattr(continuous, key)
+        if value is not None and value < 1:
+            checker.say(f"{key} is {value}", (*at, key), "Give 1 or more.")
+    if not 0 <= continuous.sleep_seconds < float("inf"):
+        checker.say(f"sleep_seconds is {continuous.sleep_seconds:g}", (*at, "sleep_seconds"), "Give 0 or more.")
+
+
 def _pipeline(checker: Checker, pipeline: Pipeline, at: Path) -> None:
     if not pipeline.nodes:
         checker.say(f"the pipeline {pipeline.name!r} has no nodes", at, "Add them under 'nodes'.")
     checker.retry(pipeline.retry, (*at, "retry"))
     checker.timeout(pipeline.timeout, at)
+    _continuous(checker, pipeline.continuous, (*at, "continuous"))
     # The name of a trigger stands for what it brings, where no node makes something of that name.
     broken = find_problems(pipeline.nodes, checker.project.triggers)
     for problem in broken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from odibi.model import Misfire, Overlap
 from odibi.structure import did_you_mean
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def check_triggers(checker: Checker) -> None:
                 what = f"there is no pipeline {pipeline!r}"
                 checker.say(what, (*at, "pipelines", index), did_you_mean(pipeline, names))
         _numbers(checker, trigger, at)
+        if trigger.misfire is Misfire.ALL and trigger.overlap is not Overlap.QUEUE:
+            what = f"misfire: all makes up for every moment, and overlap: {trigger.overlap.value} drops those that wait"
+            checker.say(what, (*at, "overlap"), "Choose overlap: queue, or misfire: latest.")
     _after(checker, names)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from odibi.api import Pipeline
+    from odibi.contracts.checkpoint import RunLock
     from odibi.contracts.observer import Observer
     from odibi.contracts.trigger import Batch
     from odibi.run.handle import RunHandle
@@ -58,6 +59,7 @@ def attempt(
     pipeline: Pipeline,
     observers: Sequence[Observer],
     started: Callable[[RunHandle], None],
+    lock: RunLock | None = None,
 ) -> Attempt:
     """Run the pipeline for a batch.
 
@@ -67,11 +69,13 @@ def attempt(
         pipeline: consumes it.
         observers: told every event of the run.
         started: called with the run once it goes on.
+        lock: the right to move the stream without a run.
     """
     try:
         left = without_superseded(pipeline, stream.trigger, batch.batch)
         if left is None:
-            stream.pass_over(batch.batch)
+            _log.warning("%s: nothing is left of batch %s", stream.name, batch.batch.id)
+            stream.pass_over(batch.batch, lock)
             return Attempt(Verdict.CONSUMED)
         offsets = {stream.batch_key: None}
         if stream.trigger in pipeline.loaded.project.triggers:
@@ -102,8 +106,12 @@ def failure_of(result: RunResult) -> str:
     """Why a run did not succeed, in words; empty if it did."""
     if result.ok:
         return ""
-    said = "; ".join(f"node '{name}': {error}" for name, error in _errors(result).items())
+    said = "; ".join(_told(name, str(error)) for name, error in _errors(result).items())
     return said or f"run {result.run_id} {'was cancelled' if result.state == 'cancelled' else 'failed'}"
+
+
+def _told(node: str, error: str) -> str:
+    return error if error.startswith(f"node '{node}'") else f"node '{node}': {error}"
 
 
 def _errors(result: RunResult) -> dict[str, BaseException]:

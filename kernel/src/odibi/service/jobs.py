@@ -113,7 +113,7 @@ class Job:
     unwanted: bool = False
 
 
-def batch_of(moment: datetime, before: datetime | None) -> Batch:
+def batch_of(moment: datetime, before: datetime | None = None) -> Batch:
     """A moment of a schedule as a batch.
 
     Its payload says the moment and the one that was dealt with before it, in UTC: the run's stretch of time.

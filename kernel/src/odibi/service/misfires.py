@@ -72,4 +72,5 @@ def made_up_for(
     begin = after if grace is None else max(after, now - timedelta(seconds=grace) - timedelta(microseconds=1))
     if policy is Misfire.LATEST:
         return [each for each in last if each > begin or now - each <= PUNCTUAL]
-    return newest(schedule, begin, now, MOST)
+    found = newest(schedule, begin, now, MOST)
+    return found if found or now - last[0] > PUNCTUAL else last

@@ -76,7 +76,8 @@ class Served:
         later = [pipeline.name for pipeline in self.loaded.project.pipelines if pipeline.after]
         words = [f"{len(active)} trigger{'' if len(active) == 1 else 's'}"]
         if later:
-            words.append(f"{len(later)} pipeline{'' if len(later) == 1 else 's'} that come after others")
+            words.append("1 pipeline that comes after others" if len(later) == 1
+                         else f"{len(later)} pipelines that come after others")  # fmt: skip
         return ", ".join(words)
 
     # --- the right to serve it --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from odibi.model import Misfire, Overlap
 from odibi.service.attempt import Attempt, Verdict, attempt
 from odibi.service.counts import Counts
 from odibi.service.dispatch import Dispatcher
-from odibi.service.jobs import AFTER, Flow, Job, batch_of
+from odibi.service.jobs import AFTER, Flow, Job, batch_of, moment_in
 from odibi.service.misfires import PUNCTUAL, made_up_for
 from odibi.service.served import Served
 from odibi.service.streams import DEATHS, DeadLetter, InFlight
@@ -177,14 +177,15 @@ class Service:
         what is in flight, stays as it is.
 
         Raises:
-            KeyError: no project of that name is served.
-            OdibiError: it has no checkpoint store.
+            OdibiError: no project of that name is served, or it has no checkpoint store.
         """
         fresh = Served(loaded)
         with self._lock:
             at = next((at for at, each in enumerate(self._served) if each.name == fresh.name), None)
             if at is None:
-                raise KeyError(fresh.name)
+                names = ", ".join(f"'{each.name}'" for each in self._served)
+                remedy = "Start the service anew to serve a project under another name."
+                raise OdibiError(f"the project served is {names}", where=f"project '{fresh.name}'", remedy=remedy)
             self._served[at].successor = fresh
         self._wake.set()
 
@@ -411,7 +412,7 @@ class Service:
         trigger = flow.trigger
         assert trigger is not None
         running, waiting = self._dispatcher.lane(flow.lane)
-        batch = batch_of(moment, flow.handled)
+        batch = batch_of(moment)
         if ("retry", flow) in self._timers and trigger.misfire is Misfire.ALL and trigger.overlap is Overlap.QUEUE:
             flow.behind.append(Job(flow, InFlight(batch), moment))
             return
@@ -477,10 +478,13 @@ class Service:
             self._dispatcher.withdraw(flow.lane, lambda job: job.flow is flow)
             return
         if flow.job is not None and flow.job.handle is None:
+            self._timers.drop(("retry", flow))
             self._dispatcher.submit(flow.lane, flow.job)
-        elif flow.schedule is not None and flow.trigger is not None and flow.handled is not None:
+        if flow.schedule is not None and flow.handled is not None and ("fire", flow) not in self._timers:
             # What passed meanwhile was missed like anything else.
-            self._timers.set(("fire", flow), flow.schedule.next_after(flow.handled) or flow.handled)
+            following = flow.schedule.next_after(flow.handled)
+            if following is not None:
+                self._timers.set(("fire", flow), following)
 
     # --- runs, on the dispatcher's threads --------------------------------------------------------------------------
 
@@ -491,6 +495,8 @@ class Service:
                 return
             flow.job = job
         try:
+            if job.moment is not None and not job.batch.attempts:
+                job.batch = attrs.evolve(job.batch, batch=batch_of(job.moment, moment_in(flow.stream.offset())))
             begun = flow.stream.begin(job.batch, served.lock)
         except Conflict:
             return  # another service leads
@@ -508,7 +514,7 @@ class Service:
             self.counts.began(self._clock() - job.moment.timestamp())
         since = time.monotonic()
         try:
-            found = attempt(flow.stream, begun, flow.pipeline, self._observers(), started)
+            found = attempt(flow.stream, begun, flow.pipeline, self._observers(), started, served.lock)
         except Exception as error:
             _log.exception("%s: the run could not be begun", flow.name)
             found = Attempt(Verdict.PUT_OFF, f"{type(error).__name__}: {error}")
@@ -576,7 +582,7 @@ class Service:
             flow.stream.pass_over(batch.batch, lock)
             self.counts.gave_up(flow.name)
             return
-        _log.error("%s: giving up batch %s after %d attempts: %s", flow.name, batch.batch.id, batch.attempts,
+        _log.error("%s: giving up batch %s after %s: %s", flow.name, batch.batch.id, _times(batch.attempts),
                    found.error)  # fmt: skip
         letter = DeadLetter(batch.batch, found.error, batch.attempts, self._clock(), found.run_id)
         flow.stream.bury(letter, lock)
@@ -606,8 +612,13 @@ class Service:
         """Moments that were passed over while this ran are not to be made up for by a later service."""
         flow = job.flow
         skipped, flow.skipped = flow.skipped, None
-        if skipped is not None and job.moment is not None and skipped > job.moment:
+        moment = job.moment or moment_in(job.batch.batch.offset)
+        if skipped is not None and moment is not None and skipped > moment:
             flow.stream.store.move({flow.name: skipped.isoformat()}, lock=flow.served.lock)
+
+
+def _times(attempts: int) -> str:
+    return f"{attempts} attempt{'' if attempts == 1 else 's'}"
 
 
 def counts_from_end(schedule: Any) -> bool:

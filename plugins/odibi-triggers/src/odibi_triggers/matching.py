@@ -6,8 +6,13 @@ A node that reads a batch refuses what its own path does not mean, so both have 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from odibi.contracts.finding import is_hidden, is_pattern, matching
 from odibi.contracts.storage import check_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TEMPORARY = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
 """How the names end that programs give to what they have not finished: rsync, curl, WinSCP, browsers, editors."""
@@ -31,7 +36,10 @@ class Matcher:
     def __init__(self, path: str) -> None:
         self.path = check_path(path)
         self.is_pattern = is_pattern(self.path)
-        self.folder, self._meaning = matching(self.path) if self.is_pattern else (self.path, None)
+        self.folder = self.path
+        self._meaning: Callable[[str], object] | None = None
+        if self.is_pattern:
+            self.folder, self._meaning = matching(self.path)
         self._unfinished = tuple(end for end in TEMPORARY if not self.path.endswith(end))
 
     def means(self, path: str) -> bool:
