@@ -270,12 +270,15 @@ def test_a_project_is_loaded_anew_when_it_changes(place: Place) -> None:
         eventually(lambda: "is not taken over" in place.log, place)
         before = len(place.rows("ticks"))
         eventually(lambda: len(place.rows("ticks")) > before, place)
+        (place.folder / "odibi.yaml").write_text(PROJECT.replace("project: shop", "project: another"))
+        eventually(lambda: "the project served is 'shop'" in place.log, place)
         (place.folder / "odibi.yaml").write_text(PROJECT.replace("path: out/ticks", "path: out/other"))
         eventually(lambda: place.rows("other"), place)
         place.arrive("a", 1)
         eventually(lambda: place.rows("orders") == Counter(["1"]), place)
         service.send_signal(signal.SIGINT)
         assert service.wait(PATIENCE) == 0
+    assert "moment with its zone" in place.odibi("streams", "reset", "ticks/tick", "--to", '"tomorrow"', code=2)
     assert not place.rows("other").keys() & place.rows("ticks").keys()
 
 
