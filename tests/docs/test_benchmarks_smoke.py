@@ -18,7 +18,7 @@ KEEPERS = {
 }
 PEERS = {"pipefunc": "pipefunc", "hamilton": "sf-hamilton", "dask": "dask", "kedro": "kedro"}
 
-HIDDEN = {*PEERS, "diskcache", "doit", "joblib", "snakemake"}
+HIDDEN = {*PEERS, "diskcache", "doit", "joblib", "snakemake", "apscheduler", "cronsim"}
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -73,6 +73,24 @@ def test_what_reuse_and_resume_cost_is_measured_with_whoever_is_there(root: Path
     assert measured["journal"]
     everything = [it for suite in measured.values() for it in suite]
     assert all(it.get("seconds") for it in everything), [it for it in everything if not it.get("seconds")]
+
+
+@pytest.mark.usefixtures("without_peers")
+def test_what_the_service_costs_is_measured_with_whoever_is_there(root: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    done = run(root, "triggers", "service", "--quick", "--json", str(figures))
+    assert done.returncode == 0, done.stderr
+    for peer in ("cronsim", "APScheduler"):
+        assert f"{peer} is left out: it is not installed" in done.stdout
+    measured = json.loads(figures.read_text("utf-8"))["results"]
+    assert {it["who"] for it in measured["triggers"] if "expression" in it} == {"odibi", "croniter"}
+    service = measured["service"]
+    assert {it["who"] for it in service if "due" in it} == {"odibi", "pool"}
+    assert {it["set"] for it in service if "set" in it} == {"fill", "timers alone", "scan"}
+    often = {it["store"]: it for it in service if "served" in it and it["intervals"][0] < 60}
+    assert set(often) == {"memory", "sqlite"}
+    assert all(it["dispatch"] and it["node"] for it in often.values())
+    assert all(min(it["dispatch"]) >= 0 for it in often.values())
 
 
 def test_an_unknown_benchmark_is_named(root: Path) -> None:
