@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import attrs
 
 from odibi import model
-from odibi.errors import ConfigError, Problem
+from odibi.errors import ConfigError, OdibiError, Problem
 from odibi.functions import inputs_of
 from odibi.graph import Graph, build_graph
 from odibi.plan import Plan, make_plan
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from odibi.host import Host
     from odibi.run.result import RunResult
     from odibi.run.state import RunState
+    from odibi.service.events import Bell, StoreQueue
 
 __all__ = ["LoadedProject", "Pipeline", "ProjectResult", "load", "node", "run"]
 
@@ -464,6 +465,7 @@ class LoadedProject:
         self._host = host
         self._pipelines: tuple[Pipeline, ...] | None = None
         self._stores: Resources | None = None
+        self._bells: dict[str, Bell] = {}
 
     def resources(self) -> Resources:
         """What builds connections, engines and the rest; for the caller to close.
@@ -566,6 +568,49 @@ class LoadedProject:
             if not result.ok:
                 break
         return ProjectResult(tuple(results))
+
+    def fire(self, trigger: str, payload: Any = None, key: str | None = None) -> int:
+        """Fire a trigger that takes events, such as one of ``type: event``.
+
+        The event is in the checkpoint store when this returns. The service that serves the project, now or later, runs
+        each pipeline of the trigger with it, once; at once if that is a service of this very project in this process,
+        within a second otherwise.
+
+        Args:
+            trigger: its name.
+            payload: what the pipelines are run with; JSON values.
+            key: of an event that may be fired more than once, by one who does not know whether it was: among the last
+                1,000 events, nothing is added for a key that is known.
+
+        Returns:
+            The event's number; for a key that is known, that of the first.
+
+        Raises:
+            ConfigError: the project has no trigger of that name.
+            DataError: the payload is no JSON, or larger than the trigger allows.
+            OdibiError: the trigger takes no events, or is switched off; or the project has no checkpoint store.
+            StorageError: the store fails. Try again with the same key.
+        """
+        from odibi.service.firing import fire
+
+        return fire(self, trigger, payload, key)
+
+    def events(self, trigger: str) -> StoreQueue:
+        """The events of a trigger that wait, whether the project has a trigger of that name or not.
+
+        Raises:
+            OdibiError: the project has no checkpoint store.
+        """
+        from odibi.service.events import Bell, StoreQueue
+
+        store = self.resources().checkpoints()
+        if store is None:
+            raise OdibiError(
+                "events are kept in a checkpoint store, and the project has none",
+                where=f"project '{self.project.name}'",
+                remedy="Add 'checkpoints: sqlite' to the project file.",
+            )
+        return StoreQueue(store, trigger, self._bells.setdefault(trigger, Bell()))
 
     def choose(
         self,

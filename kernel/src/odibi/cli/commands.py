@@ -14,6 +14,7 @@ COMMANDS = {
     "cache": ("odibi.cli.cache:cache", "Look into the cache of results, and clear it."),
     "serve": ("odibi.cli.serve:serve", "Run pipelines whenever their triggers say so."),
     "streams": ("odibi.cli.streams:streams", "See how far triggers are consumed; pause, reset, replay."),
+    "fire": ("odibi.cli.fire:fire", "Fire a trigger that takes events."),
     "backfill": ("odibi.cli.backfill:backfill", "Run a pipeline for moments of the past."),
     "validate": ("odibi.cli.project:validate", "Find every mistake in a project; run nothing."),
     "graph": ("odibi.cli.project:graph", "Draw the nodes and what they need."),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from odibi.contracts.secret import Secret, SecretStore
     from odibi.contracts.storage import ABSENT, ALWAYS, FolderStorage, Match, Stat, Storage, check_path
     from odibi.contracts.transform import Transform, TransformContext
-    from odibi.contracts.trigger import Batch, Schedule, TriggerSource
+    from odibi.contracts.trigger import Batch, EventQueue, EventSource, Schedule, TriggerSource
 
 FAMILIES: tuple[str, ...] = (
     "engine",
@@ -69,7 +69,16 @@ _HOMES = {
     "cache": ("Cache", "Cached", "CacheEntry", "CacheStats", "Dataset", "DatasetCache", "Lease"),
     "capability": ("CAPABILITIES", "Capability", "Level", "capabilities_of"),
     "checkpoint": ("CheckpointStore", "RunLock", "RunRecord"),
-    "trigger": ("Batch", "FileVersion", "Schedule", "TriggerSource", "files_of", "payload_of"),
+    "trigger": (
+        "Batch",
+        "EventQueue",
+        "EventSource",
+        "FileVersion",
+        "Schedule",
+        "TriggerSource",
+        "files_of",
+        "payload_of",
+    ),
     "metric": ("Kind", "Measurement", "MetricSink"),
     "executor": ("Executor", "Outcome", "State", "Task", "Work"),
     "secret": ("Secret", "SecretStore"),
@@ -96,6 +105,8 @@ __all__ = [
     "DatasetCache",
     "DatasetEngine",
     "Engine",
+    "EventQueue",
+    "EventSource",
     "Executor",
     "FileVersion",
     "FolderStorage",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from threading import Event
 
@@ -101,4 +101,60 @@ class TriggerSource(Protocol):
 
     def close(self) -> None:
         """Let go of watches and connections; may be called twice."""
+        ...
+
+
+class EventQueue(Protocol):
+    """The events of a trigger that wait to be consumed, as one stream sees them. Kept by the service, durably."""
+
+    def after(self, offset: int | None, limit: int) -> Sequence[tuple[int, Any]]:
+        """Events behind an offset, in order: the number and the payload of each.
+
+        Numbers grow, and an event that comes later never has a smaller one, whatever clocks show.
+
+        Args:
+            offset: the number of an event; ``None`` for what is there, from its beginning.
+            limit: so many at most.
+        """
+        ...
+
+    def wait(self, seconds: float, stop: Event) -> None:
+        """Return when something may have come since :meth:`after` was last asked, or ``stop`` is set.
+
+        Args:
+            seconds: after which it returns in any case.
+            stop: looked at several times a second.
+        """
+        ...
+
+
+@runtime_checkable
+class EventSource(TriggerSource, Protocol):
+    """A trigger that is fired: by hand, from Python, or over HTTP. What it was fired with waits in a queue."""
+
+    @property
+    def signed(self) -> bool:
+        """Whether it can tell who sends an event over HTTP; if not, none is taken there."""
+        ...
+
+    @property
+    def max_bytes(self) -> int:
+        """Of a payload as JSON, and of the body of a request, at most."""
+        ...
+
+    def attach(self, queue: EventQueue) -> None:
+        """Take what :meth:`poll` gives from this queue; called once, before it."""
+        ...
+
+    def accept(self, body: bytes, headers: Mapping[str, str]) -> Any:
+        """The payload, JSON values only, that a request over HTTP brings; may be called by many threads at once.
+
+        Args:
+            body: no longer than :attr:`max_bytes`.
+            headers: of the request; their names in lower case.
+
+        Raises:
+            AccessDenied: the signature is missing, wrong or too old, or none can be checked.
+            DataError: the body is no payload, or too large.
+        """
         ...

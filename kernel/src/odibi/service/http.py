@@ -8,10 +8,14 @@
 ``POST /streams/NAME/pause``              Let nothing be started for a stream any more.
 ``POST /streams/NAME/resume``             Let it go on.
 ``POST /streams/NAME/fire``               Let a schedule come up now. 202, as the run begins when its turn comes.
+``POST /events/TRIGGER``                  Take an event. 202 once it is durable; the run begins when its turn comes.
+``POST /events/PROJECT/TRIGGER``          Likewise, where several projects have such a trigger.
 ========================================  ==============================================================================
 
 All answers but the metrics are JSON; those that are no success are ``{"error": ..., "remedy": ...}``. There is no TLS:
 what others are to reach goes behind a proxy that has it, as a token that is sent in the clear is nobody's secret.
+
+An event is signed, and needs no token: whoever has the trigger's secret may send it, and may do nothing else.
 """
 
 from __future__ import annotations
@@ -31,15 +35,19 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from odibi.contracts.secret import Secret
 from odibi.errors import OdibiError
 from odibi.service.addresses import Address, listening, names_loopback
-from odibi.service.pages import Answer, page, refuses
+from odibi.service.pages import Answer, entrance, page, refuses, taken, takes_event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from odibi.service.service import Service
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger("odibi.service")
 
@@ -53,7 +61,7 @@ LONGEST_LINE = 8 * 1024
 """Bytes of a request's first line, by what most servers take."""
 
 LARGEST_REQUEST = 64 * 1024
-"""Bytes of a request with all that belongs to it. No request has a body of any use here."""
+"""Bytes of a request with all that belongs to it. Only events have a body of any use; theirs counts besides."""
 
 LOOK = 0.5
 """Seconds between looks whether to stop listening."""
@@ -237,6 +245,10 @@ class _Arriving(io.RawIOBase):
         self._until = time.monotonic() + PATIENCE
         self._left = LARGEST_REQUEST
 
+    def allow(self, size: int) -> None:
+        """Let so many bytes more arrive."""
+        self._left += size
+
     def readable(self) -> bool:
         return True
 
@@ -262,7 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.rfile.close()
-        self.rfile = io.BufferedReader(_Arriving(self.connection))
+        self._arriving = _Arriving(self.connection)
+        self.rfile = io.BufferedReader(self._arriving)
 
     def handle(self) -> None:
         """Read the request and answer it."""
@@ -271,8 +284,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.raw_requestline = self.rfile.readline(LONGEST_LINE + 1)
             if len(self.raw_requestline) > LONGEST_LINE:
                 self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
-            elif self.raw_requestline and self.parse_request() and self._took_body():
-                self._send(self._answer())
+            elif self.raw_requestline and self.parse_request():
+                path = self.path.partition("?")[0]
+                if takes_event(path):
+                    self._take_event(path)
+                elif self._body(LARGEST_REQUEST) is not None:
+                    self._send(self._made(lambda: self._answer(path)))
         except TimeoutError:
             _log.debug("a request did not arrive in time, or its answer was not taken")
         except HTTPException:  # of what arrives: too much of it
@@ -300,7 +317,12 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Refuse what is no request that is answered here; nothing of what the client has sent is said again."""
         status = HTTPStatus(code)
-        self._send(refuses(status, status.phrase, "Send a short request of HTTP/1.1, with nothing behind its headers."))
+        remedy = "Send a short request of HTTP/1.1, with nothing behind its headers, or an event with its length."
+        self._refuse(refuses(status, status.phrase, remedy))
+
+    def _refuse(self, answer: Answer) -> None:
+        """Answer before all was read."""
+        self._send(answer)
         # Closing a connection with something of it unread cuts off the answer, too.
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
@@ -309,20 +331,34 @@ class _Handler(BaseHTTPRequestHandler):
             while time.monotonic() < until and self.connection.recv(LARGEST_REQUEST):
                 pass
 
-    def _took_body(self) -> bool:
-        """Take the body in, which nothing is done with; if that cannot be, the request was refused."""
+    def _body(self, most: int) -> bytes | None:
+        """Take the body in; ``None`` if that cannot be, and the request was refused."""
         if self.headers.get("Transfer-Encoding") is not None:
             self.send_error(HTTPStatus.LENGTH_REQUIRED)
-            return False
+            return None
         lengths = self.headers.get_all("Content-Length", ["0"])
         if len(lengths) != 1 or re.fullmatch("[0-9]{1,18}", lengths[0].strip(), re.ASCII) is None:
             self.send_error(HTTPStatus.BAD_REQUEST)
-            return False
+            return None
         length = int(lengths[0])
-        if length > LARGEST_REQUEST:
+        if length > most:
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            return False
-        return len(self.rfile.read(length)) == length  # otherwise the client has gone in the middle of it
+            return None
+        body = self.rfile.read(length)
+        return body if len(body) == length else None  # otherwise the client has gone in the middle of it
+
+    def _take_event(self, path: str) -> None:
+        """Read an event, as far as it may be one, and keep it."""
+        service = self.server.service
+        found = self._made(lambda: entrance(service, self.command, path, self.headers))
+        if isinstance(found, Answer):
+            self._refuse(found)
+            return
+        most = found.source.max_bytes
+        self._arriving.allow(most)
+        body = self._body(most)
+        if body is not None:
+            self._send(self._made(lambda: taken(service, found, body, self.headers)))
 
     def version_string(self) -> str:
         """What the header ``Server`` says: neither Python's version nor ours, which are nobody's business."""
@@ -337,10 +373,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     # --- what is asked ----------------------------------------------------------------------------------------------
 
-    def _answer(self) -> Answer:
+    def _answer(self, path: str) -> Answer:
+        return self._host_refused() or self._token_refused(path) or self._page(path)
+
+    def _made(self, make: Callable[[], _T]) -> _T | Answer:
+        """What ``make`` gives; or an answer that says that it could not be done."""
         try:
-            path = self.path.partition("?")[0]
-            return self._host_refused() or self._token_refused(path) or self._page(path)
+            return make()
         except Exception as error:
             said = self.server.service.scrub("".join(traceback.format_exception(error)))
             _log.error("%s could not be answered: %s", self.command, said.rstrip())

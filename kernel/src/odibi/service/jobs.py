@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from odibi.contracts.trigger import Batch, TriggerSource
+from odibi.contracts.trigger import Batch, EventSource, TriggerSource
 
 if TYPE_CHECKING:
     from odibi.api import Pipeline
@@ -80,6 +80,11 @@ class Flow:
     def is_source(self) -> bool:
         """Whether the component is a source."""
         return isinstance(self.component, TriggerSource)
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether the component is a source of events."""
+        return isinstance(self.component, EventSource)
 
     @property
     def max_attempts(self) -> int:

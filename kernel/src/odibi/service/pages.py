@@ -11,17 +11,21 @@ from urllib.parse import unquote
 
 import attrs
 
-from odibi.errors import OdibiError
+from odibi.errors import AccessDenied, Conflict, DataError, OdibiError
 from odibi.service.exposition import CONTENT_TYPE, exposition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from email.message import Message
 
+    from odibi.service.firing import Entrance
     from odibi.service.service import Service, StreamStatus
 
 _log = logging.getLogger("odibi.service")
 
 _LEVERS = re.compile(r"/streams/(?P<name>.+)/(?P<action>pause|resume|fire)")
+
+_EVENTS = re.compile(r"/events/(?:(?P<project>[^/]+)/)?(?P<trigger>[^/]+)")
 
 
 @attrs.frozen
@@ -148,3 +152,82 @@ def _pulled(service: Service, name: str, action: str) -> Answer:
     return says(
         HTTPStatus.ACCEPTED if action == "fire" else HTTPStatus.OK, None if found is None else _told(service, found)
     )
+
+
+def takes_event(path: str) -> bool:
+    """Whether this is where events are sent to."""
+    return _EVENTS.fullmatch(path) is not None
+
+
+def entrance(service: Service, command: str, path: str, headers: Message) -> Entrance | Answer:
+    """Where an event goes that is sent, or why none of it is read. It is asked for no token: its signature counts.
+
+    Args:
+        service: is asked.
+        command: the request's method.
+        path: without the query; see :func:`takes_event`.
+        headers: the request's.
+    """
+    found = _EVENTS.fullmatch(path)
+    if found is None or command != "POST":
+        return _not_allowed("POST")
+    if service.stopping:
+        return refuses(HTTPStatus.SERVICE_UNAVAILABLE, "the service is stopping", "Send it again, with the same key.")
+    try:
+        trigger, project = (None if it is None else unquote(it, errors="strict") for it in found.group(2, 1))
+        assert trigger is not None
+        there = service.entrance(trigger, project)
+    except UnicodeDecodeError:
+        return refuses(HTTPStatus.BAD_REQUEST, "the trigger's name is not UTF-8", "Encode it as a URL.")
+    except KeyError:
+        return _unknown()
+    except Conflict as error:
+        return refuses(HTTPStatus.CONFLICT, error.what, error.remedy)
+    except OdibiError as error:
+        _log.warning("an event was sent that cannot be taken: %s", service.scrub(str(error)))
+        return _unknown()
+    if not there.source.signed:
+        return refuses(
+            HTTPStatus.FORBIDDEN,
+            "this trigger takes no events over HTTP, as it cannot tell who sends them",
+            "Give it a 'secret' in the project file, and sign what is sent.",
+        )
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        return refuses(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "an event is JSON", "Send the header 'Content-Type: application/json'."
+        )
+    if len(headers.get_all("Idempotency-Key", [])) > 1:
+        return refuses(HTTPStatus.BAD_REQUEST, "there are several keys", "Send one 'Idempotency-Key', or none.")
+    return there
+
+
+def _unknown() -> Answer:
+    return refuses(HTTPStatus.NOT_FOUND, "there is no such trigger of events", "See 'triggers' in the project file.")
+
+
+def taken(service: Service, there: Entrance, body: bytes, headers: Message) -> Answer:
+    """Check an event and keep it; what is answered once that is done.
+
+    Args:
+        service: knows what must not be said.
+        there: where it goes.
+        body: the request's.
+        headers: likewise.
+    """
+    said: dict[str, str] = {}
+    for name, value in headers.items():
+        key = name.lower()
+        said[key] = f"{said[key]},{value}" if key in said else value
+    key_given = said.get("idempotency-key")
+    try:
+        number = there.take(body, said, None if key_given is None else key_given.strip())
+    except AccessDenied as error:
+        return refuses(HTTPStatus.UNAUTHORIZED, service.scrub(error.what), service.scrub(error.remedy))
+    except DataError as error:
+        return refuses(HTTPStatus.BAD_REQUEST, service.scrub(error.what), service.scrub(error.remedy))
+    except OdibiError as error:  # the store
+        status = HTTPStatus.SERVICE_UNAVAILABLE if error.retryable else HTTPStatus.INTERNAL_SERVER_ERROR
+        return refuses(status, service.scrub(error.what), service.scrub(error.remedy) or "Send it again, with its key.")
+    _log.info("%s: event %d, over HTTP", there.trigger, number)
+    return says(HTTPStatus.ACCEPTED, {"event": number})

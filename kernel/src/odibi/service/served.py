@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from odibi.contracts.trigger import Batch
+from odibi.contracts.trigger import Batch, EventSource
 from odibi.errors import Conflict, OdibiError
+from odibi.service.firing import Entrance, source_of
 from odibi.service.jobs import AFTER, Flow, moment_in
 from odibi.service.streams import PAUSED, InFlight, Stream
 from odibi.service.watching import Watch
@@ -42,6 +45,7 @@ class Served:
         opened: whether it is known where each stream stands.
         silent: nothing of it is to begin.
         successor: the same project as it was loaded since.
+        consumed: triggers of events of which some may be needed no more.
 
     Raises:
         OdibiError: it has no checkpoint store.
@@ -64,7 +68,10 @@ class Served:
         self.opened = False
         self.silent = False
         self.successor: Served | None = None
+        self.consumed: set[str] = set()
         self._waits = False
+        self._entrances: dict[str, Entrance] = {}
+        self._making = threading.Lock()
 
     def scrub(self, text: str) -> str:
         """The text without the project's secrets."""
@@ -108,6 +115,10 @@ class Served:
             if flow.watch is not None and not flow.watch.join(_STOPPED):
                 _log.warning("%s: its source does not stop", flow.name)
         self.let_go()
+        with self._making:
+            entrances, self._entrances = self._entrances, {}
+        for entrance in entrances.values():
+            entrance.source.close()
         self._resources.close()
 
     # --- streams ----------------------------------------------------------------------------------------------------
@@ -136,6 +147,7 @@ class Served:
                     flow.handled = max(flow.handled, pinned)
         if new:
             self.store.move(new, lock=self.lock)
+        self.consumed = {flow.stream.trigger for flow in self.flows.values() if flow.takes_events}
         self.opened = True
         return in_flight
 
@@ -170,7 +182,10 @@ class Served:
         """Begin to listen to a stream's source, once no batch of it is in flight."""
 
         def opened() -> Any:
-            return self._resources.trigger(flow.stream.trigger)
+            source = self._resources.trigger(flow.stream.trigger)
+            if isinstance(source, EventSource):
+                source.attach(self.loaded.events(flow.stream.trigger))
+            return source
 
         flow.watch = Watch(flow.stream, flow.settled, opened, deal, self.scrub)
         flow.watch.start()
@@ -180,6 +195,38 @@ class Served:
         for flow in self.flows.values():
             if flow.watch is not None:
                 flow.watch.stop()
+
+    # --- events -----------------------------------------------------------------------------------------------------
+
+    def entrance(self, trigger: str) -> Entrance:
+        """Where events for a trigger come in over HTTP; also while it stands by, as whoever leads sees them.
+
+        Raises:
+            Conflict: the trigger is switched off.
+            OdibiError: it takes no events, or cannot be built.
+        """
+        with self._making:
+            if trigger not in self._entrances:
+                source = source_of(self.loaded, self._resources, trigger)
+                self._entrances[trigger] = Entrance(trigger, source, self.loaded.events(trigger))
+            return self._entrances[trigger]
+
+    def forget_events(self) -> None:
+        """Remove events that each stream of their trigger has consumed.
+
+        A pipeline that the trigger is given later begins with what is there then.
+        """
+        for trigger in sorted(self.consumed):
+            self.consumed.discard(trigger)  # before looking: what is consumed from now on says so again
+            streams = [flow.stream for flow in self.flows.values() if flow.stream.trigger == trigger]
+            try:
+                offsets = [offset for stream in streams if isinstance(offset := stream.offset(), int)]
+                if offsets and len(offsets) == len(streams):
+                    with suppress(Conflict):  # another service leads
+                        self.loaded.events(trigger).forget(min(offsets), self.lock)
+            except OdibiError as error:
+                self.consumed.add(trigger)
+                _log.warning("%s: consumed events are not removed yet: %s", trigger, self.scrub(str(error)))
 
     # --- pipelines after others -------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from odibi.api import LoadedProject
     from odibi.contracts.observer import Observer
+    from odibi.service.firing import Entrance
 
 _log = logging.getLogger("odibi.service")
 
@@ -262,6 +263,32 @@ class Service:
             self._offer_moment(flow, moment)
             flow.handled = max(flow.handled or moment, moment)
 
+    def entrance(self, trigger: str, project: str | None = None) -> Entrance:
+        """Where events for a trigger come in over HTTP.
+
+        Args:
+            trigger: its name.
+            project: of which it is, if several have one of that name.
+
+        Raises:
+            KeyError: there is no such trigger, or it takes no events.
+            Conflict: several projects have one; or it is switched off.
+            OdibiError: it cannot be built.
+        """
+        with self._lock:
+            found = [
+                served
+                for served in self._served
+                if trigger in served.loaded.project.triggers and project in (None, served.name)
+            ]
+        if len(found) > 1:
+            raise Conflict(
+                f"{len(found)} projects have a trigger '{trigger}'", remedy=f"Send it to /events/PROJECT/{trigger}."
+            )
+        if not found:
+            raise KeyError(trigger)
+        return found[0].entrance(trigger)
+
     def _flow(self, stream: str) -> Flow:
         with self._lock:
             for served in self._served:
@@ -322,6 +349,7 @@ class Service:
                 for flow, paused in served.changed_pauses():
                     with self._lock:
                         self._set_paused(flow, paused)
+                served.forget_events()
         if now - self._looked >= _BETWEEN_LOOKS or now < self._looked:
             self._looked = now
             for served in self._served:
@@ -592,6 +620,8 @@ class Service:
         """No batch of the stream is in flight any more, unless a newer moment waits."""
         flow = job.flow
         self._active = time.monotonic()
+        if flow.takes_events:
+            flow.served.consumed.add(flow.stream.trigger)
         with self._lock:
             if flow.job is job and flow.behind:
                 waiting, flow.behind = flow.behind, []

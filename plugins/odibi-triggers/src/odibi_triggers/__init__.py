@@ -1,4 +1,4 @@
-"""What starts runs: cron, intervals, moments, and files that arrive."""
+"""What starts runs: cron, intervals, moments, files that arrive, and events that are sent."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def odibi_triggers() -> dict[str, str]:
         "interval": "odibi_triggers.interval:IntervalSchedule",
         "date": "odibi_triggers.date:DateSchedule",
         "file_watch": "odibi_triggers.file_watch:FileWatch",
+        "event": "odibi_triggers.event:EventTrigger",
     }
 
 
@@ -27,4 +28,5 @@ def odibi_suites() -> dict[str, str]:
         "trigger.interval": "odibi_triggers.conformance:IntervalSuite",
         "trigger.date": "odibi_triggers.conformance:DateSuite",
         "trigger.file_watch": "odibi_triggers.conformance_files:FileWatchSuite",
+        "trigger.event": "odibi_triggers.conformance_events:EventSuite",
     }
