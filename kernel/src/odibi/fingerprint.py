@@ -144,6 +144,7 @@ class Fingerprints:
         nonce: Callable[[str, str, float | None], str],
         given: Mapping[str, Any] | None = None,
         files: Mapping[str, Sequence[FileVersion]] | None = None,
+        increment: Callable[[str, SourceVersion | None], SourceVersion] | None = None,
     ) -> list[Fingerprint]:
         """The fingerprints of all nodes of a graph, in its order of positions.
 
@@ -154,6 +155,7 @@ class Fingerprints:
                 and for those with a ttl.
             given: values handed to the run, by name.
             files: stream to the files of its batch; they stand for all that the reads of that stream mean.
+            increment: a node's name and the version of its source to what stands for it where the read is incremental.
         """
         count = len(graph.nodes)
         values = [""] * count + [self._given(name, (given or {}).get(name)) for name in graph.given]
@@ -166,7 +168,7 @@ class Fingerprints:
             slots = slots_of[at]
             inputs = tuple([values[slot] for slot in slots]) if slots else _NONE
             before = [(path, found[maker].whole) for maker, path in makers[at]] if at in makers else ()
-            found[at] = made = self._node(nodes[at], inputs, sources, batches, nonce, looked_at, before)
+            found[at] = made = self._node(nodes[at], inputs, sources, batches, nonce, looked_at, before, increment)
             values[at] = made.value
         return found
 
@@ -181,6 +183,7 @@ class Fingerprints:
         nonce: Callable[[str, str, float | None], str],
         looked_at: set[Any],
         made_before: Sequence[tuple[str, str]],
+        increment: Callable[[str, SourceVersion | None], SourceVersion] | None,
     ) -> Fingerprint:
         known = self._definitions.get(id(node))
         if known is None:
@@ -206,6 +209,8 @@ class Fingerprints:
                     source = attrs.evolve(source, digest=whole)
             except StorageError as error:
                 trouble = f"what it reads cannot be looked at: {error.what}"
+        if increment is not None and node.read is not None and node.read.incremental is not None:
+            source, trouble = increment(node.name, source), ""
         # What has not changed since the last time is the very same object, and comparing these costs next to nothing.
         key = (inputs, codes, source, trouble)
         last = self._last.get(id(node))
@@ -332,11 +337,14 @@ class Fingerprints:
         return ["function", len(functions), _told(step.params)]
 
     def _read(self, read: Read, engine: str, used: list[tuple[str, str]]) -> dict[str, Any]:
-        return {
+        described = {
             **self._place(read, engine, used),
             "query": read.query,
             "columns": None if read.columns is None else list(read.columns),
         }
+        if read.incremental is not None:
+            described["incremental"] = read.incremental.column
+        return described
 
     def _write(self, write: Write, engine: str, used: list[tuple[str, str]]) -> dict[str, Any]:
         return {

@@ -204,6 +204,20 @@ class CachePolicy:
 
 
 @attrs.frozen
+class Incremental:
+    """Read what is new since the last run that succeeded, and nothing else.
+
+    New is a row whose value in the column is strictly above the greatest that was read before. So the column should
+    grow: a row that comes later with a value as great as that, or smaller, is never read.
+
+    Attributes:
+        column: numbers, texts, dates or moments; rows without a value are never read.
+    """
+
+    column: str
+
+
+@attrs.frozen
 class Read:
     """What a node reads: a path, a table or a query of a connection.
 
@@ -214,6 +228,7 @@ class Read:
         columns: only these, in this order.
         chunk_rows: read, transform and write this many rows at a time.
         stream: the trigger whose batches it reads: in a run that consumes one, only the files of that.
+        incremental: read only what is new since the last run that succeeded.
         options: the format's options.
     """
 
@@ -225,6 +240,7 @@ class Read:
     columns: tuple[str, ...] | None = None
     chunk_rows: int | None = None
     stream: str | None = None
+    incremental: Incremental | None = None
     options: Mapping[str, Any] = EMPTY
 
 

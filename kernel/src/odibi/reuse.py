@@ -123,6 +123,8 @@ def _changed(node: Node, result: Result, fingerprint: Fingerprint) -> str:
     if said == "what it reads changed" and node.read is not None:
         if fingerprint.source is not None and fingerprint.source.batch is not None:
             return f"it reads another batch of '{node.read.stream}'"
+        if fingerprint.source is not None and fingerprint.source.increment:
+            return fingerprint.source.increment
         return f"{node.read.connection}:{node.read.path} changed"
     if said:
         return said

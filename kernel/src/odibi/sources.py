@@ -34,6 +34,7 @@ class SourceVersion:
         looked: the digest of what was looked at, where ``digest`` also stands for what is not there yet.
         unsettled: whether some etag cannot be relied on even now, as the object changed a moment ago.
         batch: the objects of the batch that is meant; ``None`` if it is all that is there.
+        increment: which rows of them are meant, in words; empty if it is all.
     """
 
     digest: str
@@ -44,6 +45,7 @@ class SourceVersion:
     looked: str = ""
     unsettled: bool = False
     batch: tuple[FileVersion, ...] | None = None
+    increment: str = ""
 
 
 def table_version(version: str) -> SourceVersion:

@@ -16,7 +16,20 @@ from odibi.contracts.format import WriteMode
 from odibi.errors import ConfigError, OdibiError
 from odibi.formats import format_of
 from odibi.functions import is_rowwise
-from odibi.model import CachePolicy, Function, Node, OnFail, Operation, Pipeline, Range, Read, Sql, Validation, Write
+from odibi.model import (
+    CachePolicy,
+    Function,
+    Incremental,
+    Node,
+    OnFail,
+    Operation,
+    Pipeline,
+    Range,
+    Read,
+    Sql,
+    Validation,
+    Write,
+)
 from odibi.structure import did_you_mean
 
 if TYPE_CHECKING:
@@ -120,6 +133,29 @@ class NodeChecker:
         self._place(read, engine, at, "read", one_place=len(given) == 1)
         if read.stream is not None:
             self._stream(read, read.stream, engine, (*at, "stream"))
+        if read.incremental is not None:
+            self._incremental(read, read.incremental, engine, (*at, "incremental"))
+
+    def _incremental(self, read: Read, incremental: Incremental, engine: str, at: Path) -> None:
+        if self.checker.project.checkpoints is None:
+            what = "a read that gives only what is new needs a checkpoint store, to know what that is"
+            self.say(what, at, "Add 'checkpoints: sqlite' to the project.")
+        if read.path is None:
+            what = f"only a path can be read incrementally, and this reads a {'table' if read.table else 'query'}"
+            self.say(what, at, "Remove 'incremental', or read a path.")
+        if read.chunk_rows is not None:
+            self.say("what is read incrementally cannot be read in chunks", at, "Remove 'chunk_rows'.")
+        if read.stream is not None:
+            what = "a batch says what is new by itself, so that nothing is left to 'incremental'"
+            self.say(what, at, "Remove 'incremental', or 'stream'.")
+        if not incremental.column:
+            self.say("the column has no name", (*at, "column"), "Give the name of a column that grows.")
+        elif read.columns is not None and incremental.column not in read.columns:
+            what = f"what is new shows in column {incremental.column!r}, which is not among the columns that are read"
+            self.say(what, (*at, "column"), f"Add {incremental.column!r} to 'columns'.")
+        if engine:
+            remedy = "Remove 'incremental', or use an engine with the capability 'bounds', such as pandas."
+            self.checker.able("engine", engine, "bounds", at, remedy)
 
     def _stream(self, read: Read, stream: str, engine: str, at: Path) -> None:
         checker = self.checker

@@ -13,10 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from odibi.contracts.bounds import Bound
     from odibi.contracts.cache import Cache, Cached, CacheEntry, CacheStats, Dataset, DatasetCache, Lease
     from odibi.contracts.capability import CAPABILITIES, Capability, Level, capabilities_of
     from odibi.contracts.checkpoint import CheckpointStore, RunLock, RunRecord
     from odibi.contracts.engine import (
+        BoundedEngine,
         CallingEngine,
         Column,
         DatasetEngine,
@@ -53,7 +55,9 @@ FAMILIES: tuple[str, ...] = (
 
 _HOMES = {
     "option": ("option",),
+    "bounds": ("Bound",),
     "engine": (
+        "BoundedEngine",
         "CallingEngine",
         "Column",
         "DatasetEngine",
@@ -93,6 +97,8 @@ __all__ = [
     "FAMILIES",
     "NOTICE",
     "Batch",
+    "Bound",
+    "BoundedEngine",
     "Cache",
     "CacheEntry",
     "CacheStats",

@@ -55,6 +55,7 @@ CAPABILITIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         ),
         "lazy": ("none", "Computes frames when somebody needs their rows (LazyEngine)."),
         "datasets": ("none", "Keeps results as objects in the storage of a cache (DatasetEngine)."),
+        "bounds": ("none", "Reads the rows above and up to a value of a column (BoundedEngine)."),
     },
     "storage": {
         "compare_and_set": ("full", "ABSENT and Match hold among all writers, wherever they are."),

@@ -9,6 +9,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from odibi.contracts.bounds import Value
     from odibi.contracts.format import Source, Target, WriteReport
     from odibi.contracts.storage import Storage
 
@@ -255,5 +256,27 @@ class CallingEngine(Engine, Protocol):
 
         Raises:
             TransformError: the engine has no frames of this kind, or not for this function; says what to do.
+        """
+        ...
+
+
+@runtime_checkable
+class BoundedEngine(Engine, Protocol):
+    """An engine that reads some rows of a source by the values of a column. Has the capability ``bounds``.
+
+    Its :meth:`Engine.read` and :meth:`Engine.read_chunks` heed :attr:`odibi.contracts.format.Source.after`, whatever
+    the format.
+    """
+
+    def newest(self, frame: Frame, column: str) -> Value | None:
+        """The greatest value of a column; ``None`` if it has none. Nulls, and not-a-number, are no values.
+
+        Args:
+            frame: as it was read.
+            column: its name.
+
+        Raises:
+            DataError: there is no such column, its type has no order to go by (truth values, lists), or the value is a
+                moment finer than a microsecond, which Python, and so a bound, cannot hold.
         """
         ...

@@ -11,6 +11,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from odibi.contracts.bounds import Bound
     from odibi.contracts.engine import Engine, Frame
     from odibi.contracts.storage import Storage
     from odibi.contracts.trigger import FileVersion
@@ -54,6 +55,10 @@ class Source:
             object at all, :class:`~odibi.errors.NotFound`, as it is without ``only``. Where a frame is computed when it
             is read, the kernel looks at the versions once more after that. With an engine that reads later (``lazy``),
             an object that is replaced between the two is read as it is then, and nobody can tell.
+        after: the rows that are meant, by the values of one column, which is among ``columns``; ``None`` for all. An
+            engine with the capability ``bounds`` heeds it whatever the format; others are never given one. A column
+            that is not there, or whose values cannot be compared with the bounds, is a
+            :class:`~odibi.errors.DataError`. That no row is meant is a frame without rows, of the same columns.
     """
 
     storage: Storage
@@ -65,6 +70,7 @@ class Source:
     query: str | None = None
     columns: tuple[str, ...] | None = None
     only: tuple[FileVersion, ...] | None = None
+    after: Bound | None = None
 
     def __str__(self) -> str:
         return f"{self.connection}:{self.path or self.table or self.query}"

@@ -19,6 +19,7 @@ from odibi.functions import frame_kind, is_rowwise
 from odibi.model import Function, Operation, Sql
 from odibi.plan import Action
 from odibi.run.context import NodeContext
+from odibi.run.increments import is_incremental, needs_checkpoints
 from odibi.run.lazy import LazyCall, is_lazy, open_session, retained
 from odibi.run.retry import causes
 from odibi.run.sensitive import place_of, withheld
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from odibi.model import Node, Pipeline, Step
     from odibi.plan import Plan
     from odibi.run.frames import Frames
+    from odibi.run.increments import Increments
     from odibi.run.resources import Resources
     from odibi.run.task import Body, NodeTask
 
@@ -82,8 +84,17 @@ def call_of(function: Callable[..., Any]) -> Call:
 class BodyMaker:
     """Makes the bodies of one plan's nodes."""
 
-    def __init__(self, plan: Plan, pipeline: Pipeline, resources: Resources, frames: Frames, run_id: str) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        pipeline: Pipeline,
+        resources: Resources,
+        frames: Frames,
+        run_id: str,
+        increments: Increments | None = None,
+    ) -> None:
         self._plan = plan
+        self._increments = increments
         self._graph = plan.graph
         self._kept = plan.keep
         self._pipeline = pipeline
@@ -138,8 +149,23 @@ class BodyMaker:
         made = self._plan.prints[at].whole if self._plan.prints else self._run_id
         lazily = self._uses(at) if self._is_lazy(node) else None
         part = hashlib.sha256(f"{made}/{self._pipeline.name}/{node.name}".encode()).hexdigest()[:16]
+        if is_incremental(node):
+            if self._increments is None:
+                raise needs_checkpoints(node.name)
+            if node.read is not None and node.read.chunk_rows is not None:
+                what = f"node '{node.name}' reads only what is new, which it cannot do in chunks."
+                raise ConfigError([Problem(what, None, "Remove 'chunk_rows'.")])
         return NodeBody(
-            node, engine, self._graph.inputs[at], compute, self._resources, self._frames, self._run_id, part, lazily
+            node,
+            engine,
+            self._graph.inputs[at],
+            compute,
+            self._resources,
+            self._frames,
+            self._run_id,
+            part,
+            lazily,
+            self._increments,
         )
 
     def _check_chunks(self, at: int, node: Node, engine: str) -> None:
@@ -299,8 +325,10 @@ class NodeBody:
         run_id: str,
         part: str,
         lazily: int | None = None,
+        increments: Increments | None = None,
     ) -> None:
         self._node = node
+        self._increments = increments
         self._lazily = lazily
         self._engine = engine
         self._slots = slots
@@ -340,7 +368,10 @@ class NodeBody:
         if node.read is not None:
             begin = monotonic_ns()
             source = self._resources.source(node.read, self._engine)
-            frame = engine.read(source)
+            if self._increments is not None and node.read.incremental is not None:
+                frame = self._increments.read(node.name, self._engine, engine, source)
+            else:
+                frame = engine.read(source)
             if self._lazily is None:
                 # A file of a batch that was replaced under the reader: nothing was made of it yet.
                 check_versions(source)

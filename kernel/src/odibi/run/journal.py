@@ -60,6 +60,8 @@ class Soundness:
         read, made = self._plan.graph.nodes[node].read, self._plan.prints[node]
         if read is None or read.path is None or made.source is None:
             return True
+        if read.incremental is not None:
+            return True  # what is read was pinned, and does not change with its source
         try:
             if made.source.looked == MADE_HERE.digest:
                 return True  # its makers stand for it

@@ -99,7 +99,8 @@ class Run:
         nodes = plan.graph.nodes
         project = resources.project
         self._on_error = [node.on_error or pipeline.on_error or OnError.FAIL_FAST for node in nodes]
-        bodies = BodyMaker(plan, pipeline, resources, frames, self.run_id).bodies()
+        increments = state.increments if state is not None else None
+        bodies = BodyMaker(plan, pipeline, resources, frames, self.run_id, increments).bodies()
         kind: Callable[..., WorkQueue] = WorkQueue
         more: dict[str, Any] = {}
         if state is not None:

@@ -17,6 +17,7 @@ from odibi.run.batches import as_first_tried, earlier_attempt, files_read, offse
 from odibi.run.earlier import UNFINISHED, EarlierRuns, to_resume
 from odibi.run.flight import Flights
 from odibi.run.frames import Frames
+from odibi.run.increments import increments_of
 from odibi.run.journal import Journal, JournalledQueue, Soundness, settled_outcomes
 from odibi.run.lazy import is_lazy
 from odibi.run.loading import Keeping, Loaders, Loading
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from odibi.contracts.trigger import Batch, FileVersion
     from odibi.model import Node, Pipeline
     from odibi.plan import Plan
+    from odibi.run.increments import Increments
     from odibi.run.task import Body
 
 
@@ -60,6 +62,7 @@ class RunState:
     Attributes:
         plan: the same, with a decision for each node.
         resumed: the id of the run that this one goes on with; empty if none.
+        increments: what it reads of incremental reads; ``None`` if it has none.
 
     Raises:
         Conflict: another run of the pipeline goes on.
@@ -95,11 +98,13 @@ class RunState:
         self._journal: Journal | None = None
         self._use_cache = use_cache
         self._loaders: Loaders | None = None
+        self.increments: Increments | None = None
         if resume and self._store is None:
             raise nothing_to_resume(pipeline.name)
         if self._store is not None and lock:
             self._lock = self._take_lock(self._store, config.wait if config is not None else 0.0)
         try:
+            self.increments = increments_of(plan, pipeline, resources, run_id, self._lock)
             automatic = config is not None and config.resume
             record = attempt = None
             if self._store is not None:
@@ -107,18 +112,28 @@ class RunState:
                 unasked = automatic and not force and not self._batches
                 record = to_resume(self._store, pipeline.name, resume, automatic=unasked)
                 attempt = earlier_attempt(self._store, pipeline.name, self._batches)
-                if record is None and attempt is not None and attempt.state in UNFINISHED and not force:
+                begun = attempt or (self.increments.attempt() if self.increments is not None else None)
+                if record is None and begun is not None and begun.state in UNFINISHED and not force:
                     # To consume a batch again is to go on with it. Else a node whose result cannot be known from its
-                    # inputs would append another one beside that which it appended the first time.
-                    record = attempt
+                    # inputs would append another one beside that which it appended the first time. So it is with the
+                    # rows that a run has pinned.
+                    record = begun
             self._earlier = EarlierRuns(pipeline, resources, use_cache=use_cache, resumed=record)
             self.resumed = record.run_id if record is not None else ""
             self._root = self._earlier.root or run_id
             sources = SourceVersions(resources.storage, self._earlier.checked())
             made = fingerprints or Fingerprints(pipeline, resources)
-            prints = made.of(plan.graph, sources, self._nonce, *self._consumed(attempt, given or {}))
+            consumed = self._consumed(attempt, given or {})
             forced = [at for at, reason in enumerate(plan.reasons) if reason != INPUT] if force else ()
-            self.plan = decide(plan, prints, self._earlier, force=forced)
+
+            def decided() -> Plan:
+                increment = self.increments.version if self.increments is not None else None
+                prints = made.of(plan.graph, sources, self._nonce, *consumed, increment=increment)
+                return decide(plan, prints, self._earlier, force=forced)
+
+            self.plan = decided()
+            if self.increments is not None and self.increments.begin_anew(self.plan):
+                self.plan = decided()
         except BaseException:
             self.close()
             raise
@@ -147,6 +162,8 @@ class RunState:
         result = self._earlier.results.get(name)
         if result is not None and result.get("base") == base and "nonce" in result:
             nonce = str(result["nonce"])
+            if self.increments is not None and self.increments.is_pinned(name):
+                return nonce
             if result.get("run_id") in self._earlier.chain:
                 return nonce
             if ttl is not None and 0 <= time.time() - float(result.get("finished", 0.0)) < ttl:
@@ -229,7 +246,10 @@ class RunState:
         if self._journal is None or self._store is None:
             return
         # A run that did not succeed has not consumed its streams.
-        offsets = (self._offsets or None) if state == "succeeded" else None
+        offsets = None
+        if state == "succeeded":
+            moved = self.increments.offsets(outcomes) if self.increments is not None else {}
+            offsets = {**moved, **self._offsets} or None
         self._journal.finish(state, outcomes, self._earlier.results, offsets)
         config = self._resources.project.checkpoints
         if config is not None and config.keep_last is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import attrs
@@ -9,7 +10,7 @@ import attrs
 from odibi import option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from odibi.contracts.engine import FrameInfo, Session
     from odibi.contracts.format import Source, Target, WriteReport
@@ -32,6 +33,7 @@ class PandasEngine:
 
     frame_type: ClassVar[str] = "pandas:DataFrame"
     dialect: ClassVar[str] = "duckdb"
+    capabilities: ClassVar[Mapping[str, str]] = {"bounds": "full"}
 
     threads: int = option(
         1,
@@ -125,6 +127,12 @@ class PandasEngine:
         from odibi_pandas.stored.file import read
 
         return read(data)
+
+    def newest(self, frame: Any, column: str) -> Any:
+        """The greatest value of a column; ``None`` if it has none."""
+        from odibi_pandas.bounds import newest
+
+        return newest(frame, column)
 
     def inspect(self, frame: Any) -> FrameInfo:
         """Rows and schema, without computing anything."""

@@ -10,6 +10,7 @@ import attrs
 
 from odibi.errors import DataError, OdibiError
 from odibi_pandas import partitions
+from odibi_pandas.bounds import within
 from odibi_pandas.formats.base import FileFormat, chosen, rechunked
 from odibi_pandas.frames import from_table, to_table
 from odibi_pandas.snapshot import Changed, Snapshot, snapshot
@@ -18,9 +19,13 @@ from odibi_pandas.survey import Survey
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from odibi.contracts import Bound
     from odibi.contracts.engine import Engine
     from odibi.contracts.finding import Part
     from odibi.contracts.format import Format, Source
+
+_CHUNK = 1 << 16
+"""Rows that are looked at together when only some of them are meant."""
 
 _TRIES = 5
 """How often a source is read from the start when its parts are replaced meanwhile."""
@@ -40,7 +45,7 @@ _ENDINGS = {
 def read(source: Source, engine: Engine) -> Any:
     """The data at ``source`` as one frame; see :meth:`odibi.contracts.Engine.read`."""
     if not hasattr(source.format, "read_object"):
-        return source.format.read(source, engine)
+        return _table(source, engine)
     attempt = 1
     while True:
         try:
@@ -56,7 +61,7 @@ def read_chunks(source: Source, rows: int, engine: Engine) -> Iterator[Any]:
     if rows < 1:
         raise DataError("chunk_rows must be 1 or more", where=str(source))
     if not hasattr(source.format, "read_object"):
-        yield from _cut(source.format.read(source, engine), rows)
+        yield from _cut(_table(source, engine), rows)
         return
     attempt = 1
     while True:
@@ -74,9 +79,20 @@ def read_chunks(source: Source, rows: int, engine: Engine) -> Iterator[Any]:
             return
 
 
+def _table(source: Source, engine: Engine) -> Any:
+    """All of a format that looks after its own objects, or of its rows those that are meant."""
+    frame = source.format.read(source, engine)  # type: ignore[union-attr]
+    if source.after is None:
+        return frame
+    return from_table(within(to_table(frame), source.after, str(source)))
+
+
 def _read(source: Source) -> Any:
     import pyarrow as pa
 
+    if source.after is not None:
+        # What is passed over is never in memory at once.
+        return from_table(pa.concat_tables(_tables(source, _CHUNK)))
     with _reader(source) as reader:
         survey = reader.survey()
         loaded = []
@@ -92,19 +108,23 @@ def _read(source: Source) -> Any:
 
 
 def _read_chunks(source: Source, rows: int) -> Iterator[Any]:
+    for table in rechunked(_tables(source, rows), rows):
+        yield from_table(table)
+
+
+def _tables(source: Source, rows: int) -> Iterator[pa.Table]:
+    """The rows that are meant, of ``rows`` at a time; at least one table."""
     with _reader(source) as reader:
         survey = reader.survey()
         for part in reader.parts:
             reader.look_at(part, rows, survey)
         layout = survey.layout()
-
-        def tables() -> Iterator[pa.Table]:
-            for part in reader.parts:
-                for table in reader.load_chunks(part, rows):
-                    yield reader.ordered(reader.completed(layout.settle(table, reader.name(part)), part))
-
-        for table in rechunked(tables(), rows):
-            yield from_table(table)
+        for part in reader.parts:
+            for table in reader.load_chunks(part, rows, source.after):
+                whole = reader.completed(layout.settle(table, reader.name(part)), part)
+                if source.after is not None:
+                    whole = within(whole, source.after, reader.name(part))
+                yield reader.ordered(whole)
 
 
 @contextmanager
@@ -170,12 +190,15 @@ class _Reader:
             except DataError as error:
                 raise self._hinted(error, part) from error.__cause__
 
-    def load_chunks(self, part: Part, rows: int) -> Iterator[pa.Table]:
-        """Some rows of a part at a time."""
+    def load_chunks(self, part: Part, rows: int, bound: Bound | None = None) -> Iterator[pa.Table]:
+        """Some rows of a part at a time; of those that ``bound`` does not mean, some may be passed over."""
         with self._snapshot.open(part) as file:
             try:
-                wanted = self._wanted(file, part)
-                yield from self._format.load_chunks(file, rows, name=self.name(part), columns=wanted)
+                wanted, name = self._wanted(file, part), self.name(part)
+                if bound is None:
+                    yield from self._format.load_chunks(file, rows, name=name, columns=wanted)
+                else:
+                    yield from self._format.load_within(file, rows, name=name, columns=wanted, bound=bound)
             except DataError as error:
                 raise self._hinted(error, part) from error.__cause__
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
@@ -15,6 +16,7 @@ from urllib.parse import quote
 
 import attrs
 
+from odibi.contracts.bounds import Bound
 from odibi.contracts.engine import Column, FrameInfo
 from odibi.contracts.format import WriteMode, WriteReport
 from odibi.contracts.storage import ABSENT, ALWAYS, Match, check_path
@@ -22,8 +24,9 @@ from odibi.errors import Cancelled, Conflict, DataError, NotFound, TransformErro
 from odibi.testing.frames import Table, from_arrow, to_arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from odibi.contracts.bounds import Value
     from odibi.contracts.format import Format, Source, Target
     from odibi.contracts.storage import Stat, When
 
@@ -95,9 +98,21 @@ class RowsEngine:
 
     frame_type: ClassVar[str] = "odibi.testing.reference.engine:RowsFrame"
     dialect: ClassVar[str] = "sqlite"
+    capabilities: ClassVar[Mapping[str, str]] = {"bounds": "full"}
 
     def read(self, source: Source) -> RowsFrame:
-        """The data at ``source`` as one frame."""
+        """The data at ``source`` as one frame, of its rows those that are meant."""
+        frame = self._whole(source)
+        return frame if source.after is None else bounded(frame, source.after, str(source))
+
+    def newest(self, frame: RowsFrame, column: str) -> Value | None:
+        """The greatest value of a column."""
+        every = Bound(column)
+        known = bounded(frame, every, "the frame")
+        at = list(frame.types).index(column)
+        return max((row[at] for row in known.rows), default=None)
+
+    def _whole(self, source: Source) -> RowsFrame:
         if not hasattr(source.format, "read_object"):
             return cast("RowsFrame", source.format.read(source, self))
         frames = []
@@ -109,6 +124,10 @@ class RowsEngine:
 
     def read_chunks(self, source: Source, rows: int) -> Iterator[RowsFrame]:
         """The same, about ``rows`` rows at a time."""
+        for frame in self._chunks(source, rows):
+            yield frame if source.after is None else bounded(frame, source.after, str(source))
+
+    def _chunks(self, source: Source, rows: int) -> Iterator[RowsFrame]:
         if not hasattr(source.format, "read_object"):
             whole = source.format.read(source, self)
             for begin in range(0, max(len(whole.rows), 1), rows):
@@ -259,6 +278,31 @@ class RowsEngine:
 
     def close(self) -> None:
         """It holds nothing."""
+
+
+def bounded(frame: RowsFrame, bound: Bound, where: str) -> RowsFrame:
+    """The rows that ``bound`` means.
+
+    Raises:
+        DataError: there is no such column, or its values cannot be compared with the bounds.
+    """
+    if bound.column not in frame.types:
+        raise DataError(
+            f"there is no column {bound.column!r}", where=where, remedy=f"There are: {', '.join(frame.types)}."
+        )
+    at = list(frame.types).index(bound.column)
+    bound.check(_kind_of(frame.types[bound.column]), where)
+    return RowsFrame(dict(frame.types), [row for row in frame.rows if bound.holds(row[at])])
+
+
+def _kind_of(word: str) -> str | None:
+    """The kind of values that a type in Arrow's words has."""
+    if word.startswith("timestamp"):
+        return "datetime with a zone" if "tz=" in word else "datetime"
+    if word.startswith("decimal"):
+        return "decimal"
+    words = {"double": "float", "float": "float", "string": "str", "large_string": "str", "date32[day]": "date"}
+    return "int" if re.fullmatch(r"u?int\d+", word) else words.get(word)
 
 
 def _copied(value: Any) -> Any:

@@ -15,6 +15,7 @@ from odibi.errors import DataError, OdibiError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from odibi.contracts import Bound
     from odibi_pandas.inference import Rules
 
 
@@ -58,6 +59,18 @@ class FileFormat:
     def load_chunks(self, file: BinaryIO, rows: int, *, name: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         """As :meth:`load`, ``rows`` rows at a time; at least one table, so that the columns are known."""
         yield from sliced(self.load(file, name=name, columns=columns), rows)
+
+    def load_within(
+        self,
+        file: BinaryIO,
+        rows: int,
+        *,
+        name: str,
+        columns: Sequence[str] | None,
+        bound: Bound,  # noqa: ARG002
+    ) -> Iterator[pa.Table]:
+        """As :meth:`load_chunks`; rows that ``bound`` does not mean may be passed over unread."""
+        yield from self.load_chunks(file, rows, name=name, columns=columns)
 
     def dump(self, tables: Iterator[pa.Table], schema: pa.Schema, file: BinaryIO) -> None:
         """Write tables of one schema as one object."""

@@ -18,6 +18,8 @@ from odibi_pandas.formats.base import FileFormat, chosen, reading, rechunked
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from odibi.contracts import Bound
+
 _INDEX = re.compile(r"__index_level_\d+__")
 
 
@@ -75,6 +77,31 @@ class ParquetFormat(FileFormat):
             yield _plain(pa.schema([source.schema_arrow.field(column) for column in wanted]).empty_table(), original)
             for batch in source.iter_batches(batch_size=rows, columns=wanted):
                 yield _plain(pa.Table.from_batches([batch]).select(wanted), original)
+
+    def load_within(
+        self, file: BinaryIO, rows: int, *, name: str, columns: Sequence[str] | None, bound: Bound
+    ) -> Iterator[pa.Table]:
+        """The same without the row groups that hold no row of ``bound``, by their statistics or by its column alone."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        from odibi_pandas.bounds import may_hold, within
+
+        with reading(self.title, name):
+            source = parquet.ParquetFile(file, page_checksum_verification=True)
+            wanted, original = chosen(_names(source.schema_arrow), columns, name), _written_as(source)
+            empty = pa.schema([source.schema_arrow.field(column) for column in wanted]).empty_table()
+            yield _plain(empty, original)
+            leaves = [source.schema.column(at).path for at in range(len(source.schema))]
+            at = leaves.index(bound.column) if bound.column in leaves else None
+            for group in range(source.num_row_groups):
+                if at is not None:
+                    if not may_hold(source.metadata.row_group(group).column(at).statistics, bound):
+                        continue
+                    if not within(source.read_row_group(group, [bound.column]), bound, name).num_rows:
+                        continue
+                for batch in source.iter_batches(batch_size=rows, row_groups=[group], columns=wanted):
+                    yield _plain(pa.Table.from_batches([batch]).select(wanted), original)
 
     def dump(self, tables: Iterator[pa.Table], schema: pa.Schema, file: BinaryIO) -> None:
         """One file of row groups."""

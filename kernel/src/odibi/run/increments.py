@@ -1,0 +1,300 @@
+"""Incremental reads: how far each was read, and what one run reads of it.
+
+What a run reads is the rows above the watermark ``w0``, up to the greatest value ``w1`` that it finds. Before anything
+is made of these rows, ``w1`` is *pinned*: written to the checkpoint store, durably, with the nonce that fingerprints of
+this increment go by. However often the run is killed and tried again, and whatever comes meanwhile, each attempt reads
+``(w0, w1]`` and appends its parts under the same names, so that no row is there twice. The watermark moves to ``w1``,
+and the pin goes, in the transaction that ends the run.
+
+A fingerprint covers the nonce in place of the source's version: two increments are never taken for one another, by
+no run, pipeline or machine that shares a cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+
+from odibi.contracts.bounds import Bound, as_json, from_json
+from odibi.contracts.capability import Level
+from odibi.errors import ConfigError, DataError, NotFound, Problem
+from odibi.plan import Action
+from odibi.run.lazy import is_lazy
+from odibi.sources import SourceVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from odibi.contracts.bounds import Value
+    from odibi.contracts.checkpoint import CheckpointStore, RunLock, RunRecord
+    from odibi.contracts.engine import BoundedEngine, Engine, Frame
+    from odibi.contracts.executor import Outcome
+    from odibi.contracts.format import Source
+    from odibi.model import Node, Pipeline, Read
+    from odibi.plan import Plan
+    from odibi.run.resources import Resources
+
+
+def watermark_of(pipeline: str, node: str) -> str:
+    """The stream under which a checkpoint store knows how far a node's read has come."""
+    return f"{pipeline}/{node}!after"
+
+
+def pin_of(pipeline: str, node: str) -> str:
+    """The stream under which it knows what a run that has not succeeded yet reads."""
+    return f"{pipeline}/{node}!pin"
+
+
+@attrs.frozen
+class Increment:
+    """Some rows of a source, by the values of one column.
+
+    Attributes:
+        column: its name.
+        above, upto: the bounds, as in :class:`~odibi.contracts.bounds.Bound`. ``upto`` is open until it is known.
+        source: the digest of the source's version when a run first planned to read it.
+        nonce: what tells it from any other increment.
+        run_id: the run that pinned it last.
+    """
+
+    column: str
+    above: Value | None = None
+    upto: Value | None = None
+    source: str = ""
+    nonce: str = ""
+    run_id: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """What the store keeps; JSON values."""
+        return {
+            "column": self.column,
+            "above": None if self.above is None else as_json(self.above),
+            "upto": None if self.upto is None else as_json(self.upto),
+            "source": self.source,
+            "nonce": self.nonce,
+            "run": self.run_id,
+        }
+
+    @classmethod
+    def of(cls, told: Any, where: str) -> Increment:
+        """What :meth:`told` told.
+
+        Raises:
+            DataError: it did not.
+        """
+        try:
+            above, upto = (None if told[key] is None else from_json(told[key]) for key in ("above", "upto"))
+            return cls(told["column"], above, upto, told["source"], told["nonce"], told["run"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"what the checkpoint store says of it cannot be read: {error}",
+                where=where,
+                remedy=f"Begin anew with: odibi streams reset {where}.",
+            ) from error
+
+
+class Increments:
+    """What one run reads of each incremental read.
+
+    Args:
+        plan: what the run is about.
+        pipeline: whose.
+        resources: knows the engines.
+        store: knows the watermarks and the pins.
+        run_id: of the run.
+        lock: the right to pin.
+
+    Raises:
+        DataError: a watermark is of another column than the one that is read by now, or cannot be read.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        pipeline: Pipeline,
+        resources: Resources,
+        store: CheckpointStore,
+        run_id: str,
+        lock: RunLock | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._resources = resources
+        self._store = store
+        self._run_id = run_id
+        self._lock = lock
+        self._reads = {node.name: node.read for node in plan.graph.nodes if is_incremental(node)}
+        self._done: dict[str, Increment] = {}
+        self._pins: dict[str, Increment] = {}
+        self._chosen: dict[str, Increment] = {}
+        self._anew: set[str] = set()
+        self._changing = Lock()
+        for name in self._reads:
+            for found, stream in ((self._done, self._watermark(name)), (self._pins, pin_of(pipeline.name, name))):
+                told = store.offset(stream)
+                if told is not None:
+                    found[name] = self._checked(Increment.of(told, self._watermark(name)), name)
+        self._pinned_before = frozenset(self._pins)
+        self._followers = {name: frozenset(_followers(pipeline.nodes, name)) for name in self._reads}
+
+    def _watermark(self, name: str) -> str:
+        return watermark_of(self._pipeline.name, name)
+
+    def _checked(self, found: Increment, name: str) -> Increment:
+        column = _read(self._reads[name]).incremental.column  # type: ignore[union-attr]
+        if found.column != column:
+            raise DataError(
+                f"it was read by column {found.column!r} so far, and is to be read by {column!r}",
+                where=f"node '{name}'",
+                remedy=f"Begin anew with: odibi streams reset {self._watermark(name)}.",
+            )
+        return found
+
+    # --- planning ---------------------------------------------------------------------------------------------------
+
+    def attempt(self) -> RunRecord | None:
+        """The run that pinned something last and was not committed, whatever became of it."""
+        newest = max((each.run_id for each in self._pins.values()), default="")
+        if not newest:
+            return None
+        try:
+            return self._store.load(newest)
+        except NotFound:
+            return None
+
+    def version(self, name: str, now: SourceVersion | None) -> SourceVersion:
+        """The version that the fingerprint of a node with an incremental read goes by.
+
+        If the source is as it was when the watermark was moved, there is nothing new in it, and what came of the last
+        increment stands.
+
+        Args:
+            name: the node's.
+            now: the version of all of its source; ``None`` if that is not known.
+        """
+        source = now.digest if now is not None else ""
+        done, pin = self._done.get(name), self._pins.get(name)
+        if pin is not None:
+            chosen = pin
+        elif done is not None and source and done.source == source and name not in self._anew:
+            chosen = done
+        else:
+            column = _read(self._reads[name]).incremental.column  # type: ignore[union-attr]
+            chosen = Increment(column, done.upto if done is not None else None, None, source, self._run_id)
+        self._chosen[name] = chosen
+        digest = hashlib.sha256(f"increment {self._watermark(name)} {chosen.nonce}".encode()).hexdigest()
+        place = f"{_read(self._reads[name]).connection}:{_read(self._reads[name]).path}"
+        said = f"rows after {chosen.above} of {place}" if chosen.above is not None else f"all rows of {place}"
+        return attrs.evolve(now or SourceVersion(digest, 0, 0, 0.0), digest=digest, increment=said)
+
+    def begin_anew(self, plan: Plan) -> bool:
+        """Give up the last increment of each read of which not all that came still stands; whether there is any.
+
+        What has to run then is given what is new, if only nothing: the rows of the last increment were published, and
+        are not to be published again by a node that was changed, or is forced to run.
+        """
+        runs = {plan.graph.nodes[at].name for at, it in enumerate(plan.actions) if it is Action.RUN}
+        repeated = {name for name, it in self._chosen.items() if it is self._done.get(name)}
+        anew = {name for name in repeated if not runs.isdisjoint({name, *self._followers[name]})}
+        self._anew |= anew
+        return bool(anew)
+
+    def is_pinned(self, name: str) -> bool:
+        """Whether a node computes from an increment that an earlier run had pinned: it does what that run began."""
+        return any(name == each or name in self._followers[each] for each in self._pinned_before)
+
+    # --- running ----------------------------------------------------------------------------------------------------
+
+    def read(self, name: str, engine_name: str, engine: Engine, source: Source) -> Frame:
+        """The rows of the increment; its upper bound is pinned when this returns.
+
+        Raises:
+            DataError: the column is not there, or is of another type than before.
+            StorageError: the pin cannot be written.
+        """
+        if self._resources.host.capability("engine", engine_name, "bounds").level is Level.NONE:
+            what = f"the engine '{engine_name}' cannot read by the values of a column, as node '{name}' is to."
+            raise ConfigError([Problem(what, None, "Remove 'incremental', or use another engine.")])
+        it = self._chosen[name]
+        column = it.column
+        if it.upto is not None:
+            return engine.read(attrs.evolve(source, after=Bound(column, it.above, it.upto)))
+        frame = engine.read(attrs.evolve(source, after=Bound(column, it.above)))
+        newest = cast("BoundedEngine", engine).newest(frame, column)
+        if newest is None:
+            if it.above is None:
+                return frame  # there has never been a row, and so there is no place to go on from
+            newest = it.above
+        pinned = attrs.evolve(it, upto=newest, run_id=self._run_id)
+        self._store.move({pin_of(self._pipeline.name, name): pinned.told()}, lock=self._lock)
+        with self._changing:
+            self._pins[name] = self._chosen[name] = pinned
+        if is_lazy(self._resources, engine_name):
+            # Rows are read when somebody needs them, and more may have come by then.
+            return engine.read(attrs.evolve(source, after=Bound(column, it.above, newest)))
+        return frame
+
+    def offsets(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        """How far the reads have come once this run has succeeded, for the transaction that ends it.
+
+        A read comes further when all that follows it in the pipeline has had its rows. If only some nodes were
+        selected, or a failure was ignored, the pin stays, and the next run gives the others the same rows.
+        """
+        good = {outcome.node for outcome in outcomes if outcome.state.good}
+        moved: dict[str, Any] = {}
+        for name, pin in self._pins.items():
+            if name in good and self._followers[name] <= good:
+                moved[self._watermark(name)] = pin.told()
+                moved[pin_of(self._pipeline.name, name)] = None
+        return moved
+
+
+def is_incremental(node: Node) -> bool:
+    """Whether a node reads only what is new."""
+    return node.read is not None and node.read.incremental is not None
+
+
+def needs_checkpoints(node: str) -> ConfigError:
+    """The error for an incremental read in a project without a checkpoint store."""
+    what = f"node '{node}' reads only what is new, but the project has no checkpoint store to know it by."
+    return ConfigError([Problem(what, None, "Add 'checkpoints: sqlite' to the project.")])
+
+
+def _read(read: Read | None) -> Read:
+    assert read is not None
+    return read
+
+
+def _followers(nodes: Iterable[Node], name: str) -> Collection[str]:
+    """All nodes of a pipeline that need a node, directly or not."""
+    needed_by: dict[str, list[str]] = {}
+    for node in nodes:
+        for each in node.depends_on:
+            needed_by.setdefault(each, []).append(node.name)
+    found: set[str] = set()
+    todo = [name]
+    while todo:
+        for each in needed_by.get(todo.pop(), ()):
+            if each not in found:
+                found.add(each)
+                todo.append(each)
+    return found
+
+
+def increments_of(
+    plan: Plan, pipeline: Pipeline, resources: Resources, run_id: str, lock: RunLock | None
+) -> Increments | None:
+    """What a run reads of its incremental reads; ``None`` if it has none.
+
+    Raises:
+        ConfigError: it has some, and the project has no checkpoint store.
+    """
+    first = next((node for node in plan.graph.nodes if is_incremental(node)), None)
+    if first is None:
+        return None
+    store = resources.checkpoints()
+    if store is None:
+        raise needs_checkpoints(first.name)
+    return Increments(plan, pipeline, resources, store, run_id, lock)
