@@ -42,6 +42,7 @@ class Served:
         store: where its runs and streams are recorded.
         lock: the right to serve it, while it is ours.
         flows: its streams by their names, while it is served.
+        followers: those of them that are of pipelines which come after others.
         opened: whether it is known where each stream stands.
         silent: nothing of it is to begin.
         successor: the same project as it was loaded since.
@@ -65,6 +66,7 @@ class Served:
         self.store: CheckpointStore = store
         self.lock: RunLock | None = None
         self.flows: dict[str, Flow] = {}
+        self.followers: tuple[Flow, ...] = ()
         self.opened = False
         self.silent = False
         self.successor: Served | None = None
@@ -104,7 +106,7 @@ class Served:
     def let_go(self) -> None:
         """Serve it no more."""
         self.stop_watches()
-        self.flows, self.opened = {}, False
+        self.flows, self.followers, self.opened = {}, (), False
         lock, self.lock = self.lock, None
         if lock is not None:
             lock.release()
@@ -127,6 +129,7 @@ class Served:
         """Find out where each stream stands; gives those with a batch in flight."""
         self.silent = False
         self.flows = {flow.name: flow for flow in self._flows()}
+        self.followers = tuple(flow for flow in self.flows.values() if flow.stream.trigger == AFTER)
         paused = self.store.offsets(PAUSED)
         in_flight, new = [], dict[str, Any]()
         for flow in self.flows.values():

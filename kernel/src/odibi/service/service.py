@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -16,7 +17,7 @@ from odibi.model import Misfire, Overlap
 from odibi.service.attempt import Attempt, Verdict, attempt
 from odibi.service.counts import Counts
 from odibi.service.dispatch import Dispatcher
-from odibi.service.jobs import AFTER, Flow, Job, batch_of, moment_in
+from odibi.service.jobs import Flow, Job, batch_of, moment_in
 from odibi.service.misfires import PUNCTUAL, made_up_for
 from odibi.service.served import Served
 from odibi.service.streams import DEATHS, DeadLetter, InFlight
@@ -34,6 +35,9 @@ _log = logging.getLogger("odibi.service")
 
 _TICK = 1.0
 """Seconds between looks at what does not come by itself: locks, pauses, a clock that somebody has put."""
+
+_AT_A_TIME = 32
+"""How many of those that are due come up before what they begin may begin."""
 
 _AFTER_A_FAULT = 60.0
 """Seconds after which a schedule is asked again that could not say its next moment."""
@@ -320,14 +324,7 @@ class Service:
                 if now - ticked >= _TICK or now < ticked:
                     ticked = now
                     self._tick(now)
-                with self._lock:
-                    for (kind, flow), moment in self._timers.due(now):
-                        try:
-                            self._come_up(kind, flow, moment, now)
-                        except Exception:
-                            _log.exception("%s: what was due at %s could not be begun", flow.name, moment)
-                            self._timers.set((kind, flow), moment_of(now + _AFTER_A_FAULT))
-                    following = self._timers.next()
+                following = self._do_what_is_due(now)
             except Exception:  # a store that is not there for a while must not end the service
                 _log.exception("the service could not do what was due")
                 following = None
@@ -335,6 +332,23 @@ class Service:
                 return
             until = ticked + _TICK if following is None else min(following, ticked + _TICK)
             self._clock.wait(self._wake, max(0.0, until - self._clock()))
+
+    def _do_what_is_due(self, now: float) -> float | None:
+        """Let come up what is due; says when the next is, in seconds since the epoch.
+
+        Some at a time: what has come up begins while the others do.
+        """
+        while True:
+            with self._lock:
+                for (kind, flow), moment in islice(self._timers.due(now), _AT_A_TIME):
+                    try:
+                        self._come_up(kind, flow, moment, now)
+                    except Exception:
+                        _log.exception("%s: what was due at %s could not be begun", flow.name, moment)
+                        self._timers.set((kind, flow), moment_of(now + _AFTER_A_FAULT))
+                following = self._timers.next()
+            if following is None or following > now:
+                return following
 
     def _tick(self, now: float) -> None:
         for at, served in enumerate(self._served):
@@ -402,8 +416,8 @@ class Service:
 
     def _look_after(self, served: Served) -> None:
         """Offer pipelines all of whose predecessors have succeeded since they last ran."""
-        for flow in list(served.flows.values()):
-            if flow.stream.trigger != AFTER or flow.job is not None or flow.paused:
+        for flow in served.followers:
+            if flow.job is not None or flow.paused:
                 continue
             batch = served.after(flow)
             with self._lock:
@@ -636,7 +650,7 @@ class Service:
                     following = schedule.next_after(moment_of(self._clock()))
                     if following is not None:
                         self._timers.set(("fire", flow), following)
-        self._wake.set()
+                        self._wake.set()
 
     def _note_skipped(self, job: Job) -> None:
         """Moments that were passed over while this ran are not to be made up for by a later service."""
