@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import socket
 import threading
 import time
 from collections import OrderedDict
@@ -568,6 +569,23 @@ def test_an_event_may_be_as_large_as_its_trigger_allows_and_no_larger() -> None:
     with serving(made) as service, listening(service) as post:
         assert post("/events/t", b'"' + b"x" * (MOST - 2) + b'"').status == 202
         assert post("/events/t", b'"' + b"x" * (MOST - 1) + b'"').status == 413
+
+
+def test_an_event_without_a_length_is_not_taken() -> None:
+    made = project({"p": Calls()}, word="right")
+    with serving(made) as service:
+        server = ServiceServer(service)
+        server.start()
+        try:
+            with socket.create_connection(("127.0.0.1", urlsplit(server.url).port), PATIENCE) as connection:
+                connection.sendall(
+                    b"POST /events/t HTTP/1.1\r\nHost: hooks.example\r\nX-Sign: right\r\nContent-Type: "
+                    b"application/json\r\n\r\n"
+                )
+                answer = b"".join(iter(lambda: connection.recv(4096), b""))
+        finally:
+            server.close()
+    assert answer.startswith(b"HTTP/1.1 411 ")
 
 
 def test_without_a_signature_nothing_is_taken_over_http() -> None:

@@ -140,7 +140,11 @@ def _pulled(service: Service, name: str, action: str) -> Answer:
             service.pause(name, paused=action == "pause")
     except KeyError:
         if any(status.name == name for status in service.status()):
-            return refuses(HTTPStatus.CONFLICT, f"{name} is no schedule", "Only schedules can be fired.")
+            return refuses(
+                HTTPStatus.CONFLICT,
+                f"{name} is no schedule",
+                "Only schedules can be fired; events are sent to /events/TRIGGER.",
+            )
         if not service.leading:
             return _standing_by()
         return refuses(HTTPStatus.NOT_FOUND, f"there is no stream '{name}'", "GET /streams lists them.")
