@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import socket
 import threading
 import time
 from collections import OrderedDict
@@ -27,6 +28,7 @@ from odibi.cli.main import main
 from odibi.contracts.trigger import Batch, EventQueue, EventSource, TriggerSource
 from odibi.errors import AccessDenied, ConfigError, Conflict, DataError, OdibiError, Transient
 from odibi.model import Checkpoints, Node, Pipeline, Project, Trigger
+from odibi.run.resources import Resources
 from odibi.service import events
 from odibi.service.events import Bell, StoreQueue
 from odibi.service.http import LARGEST_REQUEST, ServiceServer
@@ -570,6 +572,23 @@ def test_an_event_may_be_as_large_as_its_trigger_allows_and_no_larger() -> None:
         assert post("/events/t", b'"' + b"x" * (MOST - 1) + b'"').status == 413
 
 
+def test_an_event_without_a_length_is_not_taken() -> None:
+    made = project({"p": Calls()}, word="right")
+    with serving(made) as service:
+        server = ServiceServer(service)
+        server.start()
+        try:
+            with socket.create_connection(("127.0.0.1", urlsplit(server.url).port), PATIENCE) as connection:
+                connection.sendall(
+                    b"POST /events/t HTTP/1.1\r\nHost: hooks.example\r\nX-Sign: right\r\nContent-Type: "
+                    b"application/json\r\n\r\n"
+                )
+                answer = b"".join(iter(lambda: connection.recv(4096), b""))
+        finally:
+            server.close()
+    assert answer.startswith(b"HTTP/1.1 411 ")
+
+
 def test_without_a_signature_nothing_is_taken_over_http() -> None:
     made = project({"p": Calls()})
     with serving(made) as service, listening(service) as post:
@@ -605,6 +624,24 @@ def test_one_that_stands_by_takes_events_for_the_one_that_leads() -> None:
         eventually(lambda: calls == [8])
         by.stop()
         assert post("/events/t", b"9").status == 503
+
+
+@pytest.mark.parametrize(("error", "status"), [(Transient("hunter2 is away"), 503), (OdibiError("hunter2"), 500)])
+def test_a_trigger_that_cannot_be_built_is_no_missing_one(
+    monkeypatch: pytest.MonkeyPatch, error: OdibiError, status: int
+) -> None:
+    made = project({"p": Calls()}, word="right")
+    with serving(made) as service, listening(service) as post:
+
+        def broken(*_: Any) -> Any:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Resources, "trigger", broken)
+            said = post("/events/t")
+        assert said.status == status
+        assert "hunter2" not in str(said)  # it may be anybody who asks
+        assert post("/events/t").status == 202
 
 
 def test_a_store_that_fails_is_said_and_nothing_of_it_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -588,7 +588,9 @@ class LoadedProject:
         Raises:
             ConfigError: the project has no trigger of that name.
             DataError: the payload is no JSON, or larger than the trigger allows.
-            OdibiError: the trigger takes no events, or is switched off; or the project has no checkpoint store.
+            NotFound: the trigger takes no events.
+            Conflict: it is switched off.
+            OdibiError: the project has no checkpoint store.
             StorageError: the store fails. Try again with the same key.
         """
         from odibi.service.firing import fire

@@ -33,8 +33,8 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | 
 )  # fmt: skip
 @click.option(
     "--http", metavar="HOST:PORT",
-    help="Answer /health, /ready, /metrics and /streams there. Beyond this machine only with a token, in "
-    "ODIBI_HTTP_TOKEN.",
+    help="Answer /health, /ready, /metrics and /streams there, and take /events. Beyond this machine only with a "
+    "token, in ODIBI_HTTP_TOKEN.",
 )  # fmt: skip
 @click.option("--no-reload", is_flag=True, help="Do not load a project anew when one of its files changes.")
 @log_level_option

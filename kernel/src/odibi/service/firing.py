@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from odibi.contracts.trigger import EventSource
-from odibi.errors import ConfigError, Conflict, OdibiError, Problem
+from odibi.errors import ConfigError, Conflict, NotFound, Problem
 from odibi.structure import did_you_mean
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def source_of(loaded: LoadedProject, resources: Resources, trigger: str) -> Even
     Raises:
         ConfigError: the project has no trigger of that name.
         Conflict: it is switched off.
-        OdibiError: it is not one that can be fired.
+        NotFound: it is not one that can be fired.
+        OdibiError: it cannot be built.
     """
     triggers = loaded.project.triggers
     if trigger not in triggers:
@@ -49,7 +50,7 @@ def source_of(loaded: LoadedProject, resources: Resources, trigger: str) -> Even
     if isinstance(found, EventSource):
         return found
     getattr(found, "close", lambda: None)()
-    raise OdibiError(
+    raise NotFound(
         f"it is of type '{triggers[trigger].type}', and takes no events",
         where=f"trigger '{trigger}'",
         remedy="Only triggers such as 'type: event' do; to run a pipeline now, use: odibi run",

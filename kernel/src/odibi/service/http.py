@@ -354,6 +354,9 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(found, Answer):
             self._refuse(found)
             return
+        if "Content-Length" not in self.headers:
+            self.send_error(HTTPStatus.LENGTH_REQUIRED)
+            return
         most = found.source.max_bytes
         self._arriving.allow(most)
         body = self._body(most)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import attrs
 
-from odibi.errors import AccessDenied, Conflict, DataError, OdibiError
+from odibi.errors import AccessDenied, Conflict, DataError, NotFound, OdibiError
 from odibi.service.exposition import CONTENT_TYPE, exposition
 
 if TYPE_CHECKING:
@@ -140,7 +140,11 @@ def _pulled(service: Service, name: str, action: str) -> Answer:
             service.pause(name, paused=action == "pause")
     except KeyError:
         if any(status.name == name for status in service.status()):
-            return refuses(HTTPStatus.CONFLICT, f"{name} is no schedule", "Only schedules can be fired.")
+            return refuses(
+                HTTPStatus.CONFLICT,
+                f"{name} is no schedule",
+                "Only schedules can be fired; events are sent to /events/TRIGGER.",
+            )
         if not service.leading:
             return _standing_by()
         return refuses(HTTPStatus.NOT_FOUND, f"there is no stream '{name}'", "GET /streams lists them.")
@@ -179,13 +183,14 @@ def entrance(service: Service, command: str, path: str, headers: Message) -> Ent
         there = service.entrance(trigger, project)
     except UnicodeDecodeError:
         return refuses(HTTPStatus.BAD_REQUEST, "the trigger's name is not UTF-8", "Encode it as a URL.")
-    except KeyError:
-        return _unknown()
+    except (KeyError, NotFound):
+        return refuses(HTTPStatus.NOT_FOUND, "there is no such trigger of events", "See 'triggers' in the project.")
     except Conflict as error:
         return refuses(HTTPStatus.CONFLICT, error.what, error.remedy)
     except OdibiError as error:
         _log.warning("an event was sent that cannot be taken: %s", service.scrub(str(error)))
-        return _unknown()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if error.retryable else HTTPStatus.INTERNAL_SERVER_ERROR
+        return refuses(status, "the trigger cannot be built at present", "See the log of the service.")
     if not there.source.signed:
         return refuses(
             HTTPStatus.FORBIDDEN,
@@ -200,10 +205,6 @@ def entrance(service: Service, command: str, path: str, headers: Message) -> Ent
     if len(headers.get_all("Idempotency-Key", [])) > 1:
         return refuses(HTTPStatus.BAD_REQUEST, "there are several keys", "Send one 'Idempotency-Key', or none.")
     return there
-
-
-def _unknown() -> Answer:
-    return refuses(HTTPStatus.NOT_FOUND, "there is no such trigger of events", "See 'triggers' in the project file.")
 
 
 def taken(service: Service, there: Entrance, body: bytes, headers: Message) -> Answer:

@@ -206,7 +206,8 @@ class Served:
 
         Raises:
             Conflict: the trigger is switched off.
-            OdibiError: it takes no events, or cannot be built.
+            NotFound: it takes no events.
+            OdibiError: it cannot be built.
         """
         with self._making:
             if trigger not in self._entrances:

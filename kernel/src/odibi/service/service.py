@@ -275,7 +275,8 @@ class Service:
             project: of which it is, if several have one of that name.
 
         Raises:
-            KeyError: there is no such trigger, or it takes no events.
+            KeyError: there is no such trigger.
+            NotFound: it takes no events.
             Conflict: several projects have one; or it is switched off.
             OdibiError: it cannot be built.
         """
