@@ -135,7 +135,7 @@ class Increments:
             for found, stream in ((self._done, self._watermark(name)), (self._pins, pin_of(pipeline.name, name))):
                 told = store.offset(stream)
                 if told is not None:
-                    found[name] = self._checked(Increment.of(told, self._watermark(name)), name)
+                    found[name] = self._checked(Increment.of(told, f"{pipeline.name}/{name}"), name)
         self._pinned_before = frozenset(self._pins)
         self._followers = {name: frozenset(_followers(pipeline.nodes, name)) for name in self._reads}
 
@@ -148,7 +148,7 @@ class Increments:
             raise DataError(
                 f"it was read by column {found.column!r} so far, and is to be read by {column!r}",
                 where=f"node '{name}'",
-                remedy=f"Begin anew with: odibi streams reset {self._watermark(name)}.",
+                remedy=f"Begin anew with: odibi streams reset {self._pipeline.name}/{name}.",
             )
         return found
 
