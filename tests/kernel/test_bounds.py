@@ -120,9 +120,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     return Host(
         plugins=[
             SimpleNamespace(
-                odibi_engines=hookimpl(
-                    lambda: {"rows": f"{PLACE}.engine:RowsEngine", "plain": f"{__name__}:Unbounded"}
-                ),
+                odibi_engines=hookimpl(lambda: engines),
                 odibi_storages=hookimpl(lambda: {"memory": f"{PLACE}.storage:MemoryStorage"}),
                 odibi_formats=hookimpl(
                     lambda: {"rows.jsonl": f"{PLACE}.format:JsonLines", "plain.jsonl": f"{PLACE}.format:JsonLines"}
