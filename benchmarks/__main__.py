@@ -16,7 +16,7 @@ from benchmarks.settings import Settings
 
 SUITES = (
     *("overhead", "makespan", "memory", "startup", "sql", "io"),
-    *("warm", "warm-process", "cache", "journal", "s3", "spark", "file-watch"),
+    *("warm", "warm-process", "cache", "journal", "s3", "spark", "file-watch", "incremental"),
 )
 DISTRIBUTIONS = (
     "odibi-kernel",
