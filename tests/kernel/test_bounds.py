@@ -19,15 +19,16 @@ import odibi
 from odibi import hookimpl
 from odibi.config.check import check_project
 from odibi.config.load import load_project
-from odibi.contracts import Bound
+from odibi.contracts import Bound, Source
 from odibi.contracts.bounds import KINDS, as_json, from_json, kind_of
 from odibi.contracts.format import WriteMode
 from odibi.errors import DataError, RunFailed, StorageError
 from odibi.host import Host
 from odibi.model import Incremental, Node, Read, Write
-from odibi.run.increments import Increment, pin_of, watermark_of
+from odibi.plan import make_plan
+from odibi.run.increments import Increment, increments_of, pin_of, watermark_of
 from odibi.testing.reference.checkpoint import MemoryCheckpoints
-from odibi.testing.reference.engine import RowsEngine
+from odibi.testing.reference.engine import RowsEngine, RowsFrame
 from odibi.testing.reference.storage import MemoryStorage, shelf
 
 PLACE = "odibi.testing.reference"
@@ -228,3 +229,31 @@ pipelines:
     (problem,) = check_project(load_project(file), host)
     assert "Reads the rows above and up to a value of a column" in problem.what
     assert "Remove 'incremental'" in problem.remedy
+
+
+def test_the_first_attempt_that_knows_the_bound_decides_it(host: Host, name: str) -> None:
+    """One that timed out may still be reading when the next has pinned how far the rows go."""
+    put(name, "a", 1, 2)
+    sales = pipeline(host, name)
+    resources = sales._loaded.resources()
+    increments = increments_of(make_plan(sales.model), sales.model, resources, "run", None)
+    assert increments is not None
+    increments.version("orders", None)
+    read = sales.model.nodes[0].read
+    assert read is not None
+    source = resources.source(read, "rows")
+    other: list[Any] = []
+
+    class Late(RowsEngine):
+        def read(self, source: Source) -> RowsFrame:
+            if not other:
+                other.append(None)
+                other.append(increments.read("orders", "rows", RowsEngine(), source))
+                put(name, "b", 3)
+            return super().read(source)
+
+    late = increments.read("orders", "rows", Late(), source)
+    assert other[1].rows == late.rows == [[1], [2]]
+    told = MemoryCheckpoints(name=name).offset(pin_of("sales", "orders"))
+    assert told["upto"] == {"type": "int", "value": "2"}
+    resources.close()

@@ -169,13 +169,16 @@ def reset(project: str, env: str | None, stream: str, offset: str | None, log_le
     No service may serve the project meanwhile. Of an incremental read all rows are read again, and appended again by
     nodes that append; no run of its pipeline may go on meanwhile.
     """
-    from odibi.cli.watermarks import reset_watermark
+    from odibi.cli.watermarks import is_watermark, reset_watermark
     from odibi.errors import Conflict
     from odibi.service.served import LEADER
 
     with _opened(project, env) as (loaded, store, output):
         named = {each.name for each in _streams(loaded, store)}
-        if stream not in named and offset is None and reset_watermark(loaded.project, store, stream):
+        if stream not in named and is_watermark(loaded.project, stream):
+            if offset is not None:
+                raise click.UsageError("--to is for what a trigger brings; an incremental read can only begin anew")
+            reset_watermark(loaded.project, store, stream)
             output.line(f"{stream} begins anew")
             return
         found = stream_called(loaded, store, stream)

@@ -8,15 +8,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from odibi.contracts.checkpoint import CheckpointStore
-    from odibi.model import Project
+    from odibi.model import Node, Project
 
 
-def incremental_reads(project: Project) -> Iterator[tuple[str, str]]:
-    """The pipelines and nodes that read only what is new."""
+def incremental_reads(project: Project) -> Iterator[tuple[str, Node]]:
+    """The nodes that read only what is new, each after the name of its pipeline."""
     for pipeline in project.pipelines:
         for node in pipeline.nodes:
             if node.read is not None and node.read.incremental is not None:
-                yield pipeline.name, node.name
+                yield pipeline.name, node
+
+
+def _offset(node: Node, told: Any) -> Any:
+    from odibi.run.increments import is_masked
+
+    upto = (told or {}).get("upto")
+    return {**upto, "value": "***"} if upto is not None and is_masked(node) else upto
 
 
 def watermark_rows(project: Project, store: CheckpointStore) -> list[dict[str, Any]]:
@@ -25,10 +32,10 @@ def watermark_rows(project: Project, store: CheckpointStore) -> list[dict[str, A
 
     return [
         {
-            "stream": f"{pipeline}/{node}",
+            "stream": f"{pipeline}/{node.name}",
             "type": "incremental",
-            "state": "in flight" if store.offset(pin_of(pipeline, node)) is not None else "waiting",
-            "offset": (store.offset(watermark_of(pipeline, node)) or {}).get("upto"),
+            "state": "in flight" if store.offset(pin_of(pipeline, node.name)) is not None else "waiting",
+            "offset": _offset(node, store.offset(watermark_of(pipeline, node.name))),
             "batch": None,
             "dead": 0,
         }
@@ -36,20 +43,28 @@ def watermark_rows(project: Project, store: CheckpointStore) -> list[dict[str, A
     ]
 
 
-def reset_watermark(project: Project, store: CheckpointStore, stream: str) -> bool:
-    """Forget how far an incremental read has come: its next run reads all rows. Whether there is such a read.
+def is_watermark(project: Project, stream: str) -> bool:
+    """Whether a name is that of an incremental read, as ``PIPELINE/NODE``."""
+    return any(f"{pipeline}/{node.name}" == stream for pipeline, node in incremental_reads(project))
+
+
+def reset_watermark(project: Project, store: CheckpointStore, stream: str) -> None:
+    """Forget how far an incremental read has come: its next run reads all rows.
+
+    Args:
+        project: has the read.
+        store: knows how far it has come.
+        stream: ``PIPELINE/NODE``.
 
     Raises:
         Conflict: a run of its pipeline goes on.
     """
     from odibi.run.increments import pin_of, watermark_of
 
-    found = next((each for each in incremental_reads(project) if "/".join(each) == stream), None)
-    if found is None:
-        return False
-    lock = store.lock(found[0])
+    names = ((pipeline, node.name) for pipeline, node in incremental_reads(project))
+    pipeline, node = next(each for each in names if "/".join(each) == stream)
+    lock = store.lock(pipeline)
     try:
-        store.move({watermark_of(*found): None, pin_of(*found): None}, lock=lock)
+        store.move({watermark_of(pipeline, node): None, pin_of(pipeline, node): None}, lock=lock)
     finally:
         lock.release()
-    return True
