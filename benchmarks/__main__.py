@@ -16,7 +16,7 @@ from benchmarks.settings import Settings
 
 SUITES = (
     *("overhead", "makespan", "memory", "startup", "sql", "io"),
-    *("warm", "warm-process", "cache", "journal", "s3", "spark", "file-watch", "triggers", "service"),
+    *("warm", "warm-process", "cache", "journal", "s3", "spark", "file-watch", "incremental", "triggers", "service"),
 )
 DISTRIBUTIONS = (
     "odibi-kernel",

@@ -27,9 +27,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 @click.group()
 def streams() -> None:
-    """See how far each pipeline has consumed what its triggers bring.
+    """See how far each pipeline has consumed what its triggers bring, and how far incremental reads have come.
 
-    A STREAM is PIPELINE/TRIGGER; ls lists them.
+    A STREAM is PIPELINE/TRIGGER, or for an incremental read PIPELINE/NODE; ls lists them.
     """
 
 
@@ -80,10 +80,12 @@ def stream_called(loaded: LoadedProject, store: CheckpointStore, name: str) -> S
 def ls(project: str, env: str | None, as_json: bool, log_level: str | None) -> None:  # noqa: ARG001
     """List the streams: how far they are, what is in flight, and what was given up."""
     from odibi.cli.table import table, wants_color
+    from odibi.cli.watermarks import watermark_rows
     from odibi.draw import visible
 
     with _opened(project, env, as_json=as_json) as (loaded, store, output):
         rows = [_data(loaded, stream) for stream in _streams(loaded, store)]
+        rows += watermark_rows(loaded.project, store)
         if as_json:
             output.data({"streams": rows})
             return
@@ -164,12 +166,21 @@ def resume(project: str, env: str | None, stream: str, log_level: str | None) ->
 def reset(project: str, env: str | None, stream: str, offset: str | None, log_level: str | None) -> None:  # noqa: ARG001
     """Forget how far STREAM is consumed: all that its trigger brings comes again.
 
-    No service may serve the project meanwhile.
+    No service may serve the project meanwhile. Of an incremental read all rows are read again, and appended again by
+    nodes that append; no run of its pipeline may go on meanwhile.
     """
+    from odibi.cli.watermarks import is_watermark, reset_watermark
     from odibi.errors import Conflict
     from odibi.service.served import LEADER
 
     with _opened(project, env) as (loaded, store, output):
+        named = {each.name for each in _streams(loaded, store)}
+        if stream not in named and is_watermark(loaded.project, stream):
+            if offset is not None:
+                raise click.UsageError("--to is for what a trigger brings; an incremental read can only begin anew")
+            reset_watermark(loaded.project, store, stream)
+            output.line(f"{stream} begins anew")
+            return
         found = stream_called(loaded, store, stream)
         to = None if offset is None else _offset(loaded, found, _json(offset))
         try:

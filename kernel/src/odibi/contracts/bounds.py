@@ -62,7 +62,7 @@ class Bound:
             raise DataError(
                 f"column {self.column!r} was {self.kind} when it was last read, and is {kind} now",
                 where=where,
-                remedy="Read it as the type it had, or begin anew with: odibi streams reset PIPELINE/NODE!after.",
+                remedy="Read it as the type it had, or begin anew with: odibi streams reset PIPELINE/NODE.",
             )
 
     def holds(self, value: Any) -> bool:

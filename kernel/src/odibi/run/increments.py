@@ -125,30 +125,30 @@ class Increments:
         self._store = store
         self._run_id = run_id
         self._lock = lock
-        self._reads = {node.name: node.read for node in plan.graph.nodes if is_incremental(node)}
+        self._nodes = {node.name: node for node in plan.graph.nodes if is_incremental(node)}
         self._done: dict[str, Increment] = {}
         self._pins: dict[str, Increment] = {}
         self._chosen: dict[str, Increment] = {}
         self._anew: set[str] = set()
         self._changing = Lock()
-        for name in self._reads:
+        for name in self._nodes:
             for found, stream in ((self._done, self._watermark(name)), (self._pins, pin_of(pipeline.name, name))):
                 told = store.offset(stream)
                 if told is not None:
-                    found[name] = self._checked(Increment.of(told, self._watermark(name)), name)
+                    found[name] = self._checked(Increment.of(told, f"{pipeline.name}/{name}"), name)
         self._pinned_before = frozenset(self._pins)
-        self._followers = {name: frozenset(_followers(pipeline.nodes, name)) for name in self._reads}
+        self._followers = {name: frozenset(_followers(pipeline.nodes, name)) for name in self._nodes}
 
     def _watermark(self, name: str) -> str:
         return watermark_of(self._pipeline.name, name)
 
     def _checked(self, found: Increment, name: str) -> Increment:
-        column = _read(self._reads[name]).incremental.column  # type: ignore[union-attr]
+        column = _read(self._nodes[name]).incremental.column  # type: ignore[union-attr]
         if found.column != column:
             raise DataError(
                 f"it was read by column {found.column!r} so far, and is to be read by {column!r}",
                 where=f"node '{name}'",
-                remedy=f"Begin anew with: odibi streams reset {self._watermark(name)}.",
+                remedy=f"Begin anew with: odibi streams reset {self._pipeline.name}/{name}.",
             )
         return found
 
@@ -181,12 +181,15 @@ class Increments:
         elif done is not None and source and done.source == source and name not in self._anew:
             chosen = done
         else:
-            column = _read(self._reads[name]).incremental.column  # type: ignore[union-attr]
+            column = _read(self._nodes[name]).incremental.column  # type: ignore[union-attr]
             chosen = Increment(column, done.upto if done is not None else None, None, source, self._run_id)
         self._chosen[name] = chosen
         digest = hashlib.sha256(f"increment {self._watermark(name)} {chosen.nonce}".encode()).hexdigest()
-        place = f"{_read(self._reads[name]).connection}:{_read(self._reads[name]).path}"
-        said = f"rows after {chosen.above} of {place}" if chosen.above is not None else f"all rows of {place}"
+        place = f"{_read(self._nodes[name]).connection}:{_read(self._nodes[name]).path}"
+        said = f"all rows of {place}"
+        if chosen.above is not None:
+            shown = not is_masked(self._nodes[name])
+            said = f"rows after {chosen.above} of {place}" if shown else f"new rows of {place}"
         return attrs.evolve(now or SourceVersion(digest, 0, 0, 0.0), digest=digest, increment=said)
 
     def begin_anew(self, plan: Plan) -> bool:
@@ -227,14 +230,18 @@ class Increments:
             if it.above is None:
                 return frame  # there has never been a row, and so there is no place to go on from
             newest = it.above
-        pinned = attrs.evolve(it, upto=newest, run_id=self._run_id)
-        self._store.move({pin_of(self._pipeline.name, name): pinned.told()}, lock=self._lock)
         with self._changing:
-            self._pins[name] = self._chosen[name] = pinned
-        if is_lazy(self._resources, engine_name):
-            # Rows are read when somebody needs them, and more may have come by then.
-            return engine.read(attrs.evolve(source, after=Bound(column, it.above, newest)))
-        return frame
+            pinned = self._chosen[name]
+            first = pinned.upto is None
+            if first:
+                pinned = attrs.evolve(it, upto=newest, run_id=self._run_id)
+                self._store.move({pin_of(self._pipeline.name, name): pinned.told()}, lock=self._lock)
+                self._pins[name] = self._chosen[name] = pinned
+        if first and not is_lazy(self._resources, engine_name):
+            return frame
+        # Rows of a lazy frame are read when somebody needs them, and more may have come by then. And an attempt that
+        # timed out may have found out that it is not the first only now.
+        return engine.read(attrs.evolve(source, after=Bound(column, pinned.above, pinned.upto)))
 
     def offsets(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         """How far the reads have come once this run has succeeded, for the transaction that ends it.
@@ -262,9 +269,14 @@ def needs_checkpoints(node: str) -> ConfigError:
     return ConfigError([Problem(what, None, "Add 'checkpoints: sqlite' to the project.")])
 
 
-def _read(read: Read | None) -> Read:
-    assert read is not None
-    return read
+def is_masked(node: Node) -> bool:
+    """Whether the values of the column by which a node reads what is new are not to be shown."""
+    return node.sensitive is True or _read(node).incremental.column in (node.sensitive or ())  # type: ignore[union-attr]
+
+
+def _read(node: Node) -> Read:
+    assert node.read is not None
+    return node.read
 
 
 def _followers(nodes: Iterable[Node], name: str) -> Collection[str]:

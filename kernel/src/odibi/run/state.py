@@ -112,11 +112,12 @@ class RunState:
                 unasked = automatic and not force and not self._batches
                 record = to_resume(self._store, pipeline.name, resume, automatic=unasked)
                 attempt = earlier_attempt(self._store, pipeline.name, self._batches)
-                begun = attempt or (self.increments.attempt() if self.increments is not None else None)
-                if record is None and begun is not None and begun.state in UNFINISHED and not force:
+                pinned = self.increments.attempt() if self.increments is not None else None
+                begun = pinned if attempt is None or force else attempt
+                if record is None and begun is not None and begun.state in UNFINISHED:
                     # To consume a batch again is to go on with it. Else a node whose result cannot be known from its
                     # inputs would append another one beside that which it appended the first time. So it is with the
-                    # rows that a run has pinned.
+                    # rows that a run has pinned, which are the same even if the run is forced.
                     record = begun
             self._earlier = EarlierRuns(pipeline, resources, use_cache=use_cache, resumed=record)
             self.resumed = record.run_id if record is not None else ""
@@ -132,7 +133,7 @@ class RunState:
                 return decide(plan, prints, self._earlier, force=forced)
 
             self.plan = decided()
-            if self.increments is not None and self.increments.begin_anew(self.plan):
+            while self.increments is not None and self.increments.begin_anew(self.plan):
                 self.plan = decided()
         except BaseException:
             self.close()

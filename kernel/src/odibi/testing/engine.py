@@ -40,6 +40,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from odibi.errors import DataError, NotFound
 from odibi.testing.component import needs
 from odibi.testing.engine_base import PEOPLE, Bench, Faulty, people
+from odibi.testing.engine_bounds import BoundPromises
 from odibi.testing.engine_files import FilePromises
 from odibi.testing.engine_sql import SqlPromises
 from odibi.testing.frames import Table, assert_same, kind_of, strange_values, tables, to_arrow
@@ -61,7 +62,7 @@ _SOME = settings(
 _IPC = b"ARROW1"
 
 
-class EngineSuite(SqlPromises, FilePromises):
+class EngineSuite(SqlPromises, FilePromises, BoundPromises):
     """Tests of one engine; see the module for how to use it."""
 
     # --- frames -----------------------------------------------------------------------------------------------------

@@ -28,9 +28,13 @@ def within(table: pa.Table, bound: Bound, where: str) -> pa.Table:
     if _is_float(column.type):
         mask = pc.and_(mask, pc.fill_null(pc.invert(pc.is_nan(column)), False))
     for value, compare in ((bound.above, pc.greater), (bound.upto, pc.less_equal)):
-        if value is not None:
-            compared = compare(*_comparable(column, value))
-            mask = pc.and_(mask, pc.fill_null(compared, False))
+        if value is None:
+            continue
+        side = _beyond(column.type, value)
+        if (side > 0 and compare is pc.greater) or (side < 0 and compare is pc.less_equal):
+            return table.slice(0, 0)
+        if not side:
+            mask = pc.and_(mask, pc.fill_null(compare(*_comparable(column, value)), False))
     return table.filter(mask)
 
 
@@ -118,6 +122,16 @@ def _kind_of(kind: pa.DataType) -> str | None:
     if types.is_timestamp(kind):
         return "datetime" if kind.tz is None else "datetime with a zone"
     return None
+
+
+def _beyond(kind: pa.DataType, value: Any) -> int:
+    """Whether a whole number is above (1) or below (-1) all that a column of whole numbers may hold; else 0."""
+    import pyarrow as pa
+
+    if not pa.types.is_integer(kind):
+        return 0
+    least, most = (0, 2**64 - 1) if pa.types.is_unsigned_integer(kind) else (-(2**63), 2**63 - 1)
+    return 1 if value > most else -1 if value < least else 0
 
 
 def _comparable(column: pa.ChunkedArray, value: Any) -> tuple[pa.ChunkedArray, pa.Scalar]:

@@ -56,7 +56,11 @@ def write(frame: Any, target: Target, engine: Engine) -> WriteReport:
     with _naming(target):
         if target.mode in _KEYED:
             return _write_by_key(to_table(frame), target)
-        report = _Writer(target).write(iter([frame]), chunked=False)
+        writer = _Writer(target)
+        if target.mode is WriteMode.APPEND and not len(frame) and writer.holds_parts():
+            # A part without rows would add nothing but an object to open, each time that nothing new had come.
+            return WriteReport(rows=0, bytes=0, skipped=True)
+        report = writer.write(iter([frame]), chunked=False)
         return attrs.evolve(report, exact=_comes_back(frame, target, report))
 
 
@@ -163,6 +167,10 @@ class _Writer:
             if overwrite:
                 raise
             return self._refused(mode)
+
+    def holds_parts(self) -> bool:
+        """Whether a reader of the path would see a folder of parts."""
+        return self._there() is _There.FOLDER
 
     def _there(self) -> _There:
         """What a reader of the path would see."""

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
 
+from odibi.contracts.bounds import Bound
 from odibi.contracts.engine import Column, FrameInfo
 from odibi.contracts.format import WriteMode, WriteReport
 from odibi.contracts.storage import ALWAYS
 from odibi.errors import DataError, NotFound, OdibiError, TransformError
 from odibi.testing.engine import EngineSuite
-from odibi.testing.reference.engine import RowsEngine, RowsFrame, RowsSession, concatenated, merged, objects_of
+from odibi.testing.reference.engine import RowsEngine, RowsFrame, RowsSession, bounded, concatenated, merged, objects_of
 from odibi.testing.reference.format import JsonLines
 from odibi.testing.zoo import Zoo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from odibi.contracts.bounds import Value
     from odibi.contracts.format import Source, Target
     from odibi.contracts.storage import When
 
@@ -451,6 +453,99 @@ class ReadsHalfOfTheBatch(RowsEngine):
                 raise
         meant = {stat.path for stat in objects_of(attrs.evolve(source, only=None))}
         return super().read(attrs.evolve(source, only=tuple(it for it in source.only if it.path in meant)))
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------------
+
+
+class _Bounded(RowsEngine):
+    """An engine that has a way of its own with bounds."""
+
+    def meant(self, frame: RowsFrame, bound: Bound) -> RowsFrame:
+        """The rows that it takes to be meant."""
+        raise NotImplementedError
+
+    def read(self, source: Source) -> RowsFrame:
+        if source.after is None:
+            return super().read(source)
+        return self.meant(super().read(attrs.evolve(source, after=None)), source.after)
+
+    def read_chunks(self, source: Source, rows: int) -> Iterator[RowsFrame]:
+        for frame in super().read_chunks(attrs.evolve(source, after=None), rows):
+            yield frame if source.after is None else self.meant(frame, source.after)
+
+
+@zoo.defect
+class GivesTheNewestAgain(_Bounded):
+    """Rows that are equal to the lower bound are given, though they were read before."""
+
+    def meant(self, frame: RowsFrame, bound: Bound) -> RowsFrame:
+        found = bounded(frame, Bound(bound.column, None, bound.upto), "")
+        bounded(frame, bound, "")
+        at = list(frame.types).index(bound.column)
+        found.rows = [row for row in found.rows if bound.above is None or row[at] >= bound.above]
+        return found
+
+
+@zoo.defect
+class ComparesTexts(_Bounded):
+    """Numbers are compared as their texts are."""
+
+    def meant(self, frame: RowsFrame, bound: Bound) -> RowsFrame:
+        bounded(frame, bound, "")
+        ends = {
+            key: None if value is None else str(value) for key, value in (("above", bound.above), ("upto", bound.upto))
+        }
+        textual, at = Bound(bound.column, **ends), list(frame.types).index(bound.column)
+        rows = [row for row in frame.rows if row[at] is not None and textual.holds(str(row[at]))]
+        return RowsFrame(frame.types, rows)
+
+
+@zoo.defect
+class GivesRowsWithoutAValue(_Bounded):
+    """Rows whose column is null are given each time."""
+
+    def meant(self, frame: RowsFrame, bound: Bound) -> RowsFrame:
+        bounded(frame, bound, "")
+        at = list(frame.types).index(bound.column)
+        return RowsFrame(frame.types, [row for row in frame.rows if row[at] is None or bound.holds(row[at])])
+
+
+@zoo.defect
+class IgnoresTheUpperBound(_Bounded):
+    """Rows that came after the bound was found are given, too."""
+
+    def meant(self, frame: RowsFrame, bound: Bound) -> RowsFrame:
+        bounded(frame, bound, "")
+        return bounded(frame, attrs.evolve(bound, upto=None), "")
+
+
+@zoo.defect
+class IgnoresBoundsInChunks(RowsEngine):
+    """Bounds are heeded when a source is read whole, and not in chunks."""
+
+    def read_chunks(self, source: Source, rows: int) -> Iterator[RowsFrame]:
+        return super().read_chunks(attrs.evolve(source, after=None), rows)
+
+
+@zoo.defect
+class ComparesWhateverThereIs(_Bounded):
+    """A bound of another type is made one of the column's, with whatever order that has."""
+
+    def meant(self, frame: RowsFrame, bound: Bound) -> RowsFrame:
+        at = list(frame.types).index(bound.column) if bound.column in frame.types else 0
+        kind: Any = type(next((row[at] for row in frame.rows if row[at] is not None), 0))
+        ends = {key: None if it is None else kind(it) for key, it in (("above", bound.above), ("upto", bound.upto))}
+        return bounded(frame, Bound(bound.column, **ends), "")
+
+
+@zoo.defect
+class TakesTheLastForTheNewest(RowsEngine):
+    """The newest value is that of the last row."""
+
+    def newest(self, frame: RowsFrame, column: str) -> Value | None:
+        found: Value | None = super().newest(frame, column)
+        return frame.rows[-1][list(frame.types).index(column)] if frame.rows else found
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

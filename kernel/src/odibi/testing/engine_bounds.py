@@ -1,0 +1,126 @@
+"""What an engine promises of reading the rows above and up to a value of a column."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from odibi.contracts.bounds import Bound
+from odibi.errors import DataError
+from odibi.testing.component import needs
+from odibi.testing.engine_base import PEOPLE, Bench, EngineBase
+from odibi.testing.frames import Table, assert_same
+
+if TYPE_CHECKING:
+    from odibi.contracts.engine import BoundedEngine
+
+NUMBERS = (9, 100, 20240103, -5, 10, 0, 9)
+"""In an order that is neither theirs nor that of their texts; one of them comes twice."""
+
+
+def _rows(values: Any) -> Table:
+    return Table.of(id=("int64", list(values)), at=("int64", list(range(len(values)))))
+
+
+class BoundPromises(EngineBase):
+    """Tests of :attr:`odibi.contracts.format.Source.after`; left out for an engine without the capability."""
+
+    def bounded(self, bench: Bench, path: str, bound: Bound, columns: list[str] | None = None) -> list[Table]:
+        """What is read there, whole and in chunks."""
+        source = attrs.evolve(bench.source(path, columns), after=bound)
+        chunks = [bench.table(each) for each in bench.engine.read_chunks(source, 2)]
+        whole = bench.table(bench.engine.read(source))
+        return [whole, chunks[0].joined(*chunks[1:])]
+
+    @needs("bounds")
+    @pytest.mark.parametrize("above", [None, -6, -5, 9, 10, 20240102, 20240103])
+    @pytest.mark.parametrize("upto", [None, -5, 9, 99, 20240103])
+    def test_rows_above_and_up_to_a_number(self, bench: Bench, above: int | None, upto: int | None) -> None:
+        """Those and no others, as numbers have their order, and not their texts."""
+        bench.write(_rows(NUMBERS[:3]), f"in/a{bench.format.extensions[0]}")
+        bench.write(_rows(NUMBERS[3:]), f"in/b{bench.format.extensions[0]}")
+        meant = [it for it in NUMBERS if (above is None or it > above) and (upto is None or it <= upto)]
+        for found in self.bounded(bench, "in", Bound("id", above, upto), ["id"]):
+            assert_same(found, Table.of(id=("int64", meant)), ordered=self.ordered)
+
+    @needs("bounds")
+    def test_the_pieces_are_the_whole(self, bench: Bench) -> None:
+        """Whatever it is cut at: a row is in one piece, and in no more than one."""
+        bench.write(_rows(NUMBERS), "in/numbers")
+        cuts: list[Any] = [None, *sorted(set(NUMBERS)), None]
+        found = [
+            row[0]
+            for above, upto in pairwise(cuts)
+            for row in self.bounded(bench, "in/numbers", Bound("id", above, upto))[0].rows
+        ]
+        assert sorted(found) == sorted(NUMBERS)
+
+    @needs("bounds")
+    def test_texts_have_the_order_of_their_characters(self, bench: Bench) -> None:
+        """Capitals before small letters, and those before letters with marks, wherever the engine runs."""
+        words = ["b", "a", "B", "ab", "é", "z"]
+        bench.write(Table.of(name=("string", words)), "in/words")
+        for found in self.bounded(bench, "in/words", Bound("name", "a", "z")):
+            assert sorted(row[0] for row in found.rows) == ["ab", "b", "z"]
+        for found in self.bounded(bench, "in/words", Bound("name", "z")):
+            assert [row[0] for row in found.rows] == ["é"]
+
+    @needs("bounds")
+    def test_numbers_with_a_point(self, bench: Bench) -> None:
+        """Are compared as they are."""
+        bench.write(PEOPLE, "in/people")
+        for found in self.bounded(bench, "in/people", Bound("height", -2.0, 1.5), ["height"]):
+            assert sorted(row[0] for row in found.rows) == [0.1, 1.5]
+
+    @needs("bounds")
+    @pytest.mark.parametrize("bound", [Bound("name"), Bound("name", "a"), Bound("name", None, "z")])
+    def test_rows_without_a_value_are_never_meant(self, bench: Bench, bound: Bound) -> None:
+        """Nor are they if both ends are open: nobody could tell whether they were read before."""
+        bench.write(PEOPLE, "in/people")
+        for found in self.bounded(bench, "in/people", bound, ["name"]):
+            assert None not in [row[0] for row in found.rows]
+            assert ["bo"] in [list(row) for row in found.rows]
+
+    @needs("bounds")
+    def test_no_row_is_meant(self, bench: Bench) -> None:
+        """A frame without rows, of the same columns."""
+        bench.write(_rows(NUMBERS), "in/numbers")
+        for bound in (Bound("id", 20240103), Bound("id", 10, 10), Bound("id", None, -6)):
+            for found in self.bounded(bench, "in/numbers", bound):
+                assert list(found.types) == ["id", "at"]
+                assert not found.rows
+
+    @needs("bounds")
+    @pytest.mark.parametrize("value", ["9", 9.0])
+    def test_bounds_of_another_type(self, bench: Bench, value: Any) -> None:
+        """Are a DataError: what was read before has no place in the order of now."""
+        bench.write(_rows(NUMBERS), "in/numbers")
+        with pytest.raises(DataError):
+            self.bounded(bench, "in/numbers", Bound("id", value))
+
+    @needs("bounds")
+    def test_a_column_that_is_not_there(self, bench: Bench) -> None:
+        """Is a DataError that names it."""
+        bench.write(_rows(NUMBERS), "in/numbers")
+        with pytest.raises(DataError, match="when"):
+            self.bounded(bench, "in/numbers", Bound("when", 1))
+
+    @needs("bounds")
+    def test_the_newest_value(self, bench: Bench) -> None:
+        """The greatest, of the Python type that a bound has; nothing where there is no value."""
+        engine: BoundedEngine = bench.engine  # type: ignore[assignment]
+        frame = bench.frame(_rows(NUMBERS))
+        found = engine.newest(frame, "id")
+        assert (found, type(found)) == (20240103, int)
+        people = bench.frame(PEOPLE)
+        assert engine.newest(people, "name") == "é 日本"
+        assert engine.newest(people, "height") == 1e300
+        none = bench.frame(Table.of(id=("int64", []), name=("string", [])))
+        assert engine.newest(none, "id") is None
+        with pytest.raises(DataError, match="when"):
+            engine.newest(frame, "when")
+        with pytest.raises(DataError):
+            engine.newest(bench.frame(Table.of(yes=("bool", [True, False]))), "yes")
