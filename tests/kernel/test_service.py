@@ -392,6 +392,21 @@ def test_what_waits_behind_a_moment_that_is_put_off_keeps_its_place() -> None:
         resources.close()
 
 
+def test_a_moment_that_is_put_off_with_others_behind_it_goes_first() -> None:
+    calls, clock = Calls(), Turned.at(BEGIN)
+    calls.gate = threading.Event()
+    calls.fail = lambda _: Transient("away") if len(calls.payloads) == 1 else None
+    made = project((pipeline("p", calls),), {"t": every(10, misfire=Misfire.ALL, retry_delay=2)})
+    with serving(made, clock=clock) as service:
+        for _ in range(25):
+            clock.step(1)
+        calls.gate.set()
+        eventually(lambda: service.status()[0].state == "retrying")
+        pass_time(clock, service, 2)
+        eventually(lambda: len(calls.payloads) == 3)
+        assert calls.moments == ["00:00:10", "00:00:10", "00:00:20"]
+
+
 def test_an_error_that_nobody_thought_of_is_tried_again() -> None:
     calls, clock, made_observers = Calls(), Turned.at(BEGIN), []
 
@@ -551,6 +566,50 @@ def test_a_schedule_goes_on_after_a_pause_with_something_left_to_try() -> None:
         eventually(lambda: len(calls.payloads) >= 2)
         pass_time(clock, service, 20)
         assert calls.moments[-2:] == ["00:00:50", "00:01:00"]
+
+
+def test_moments_that_are_all_wanted_outlast_a_pause() -> None:
+    calls, clock = Calls(), Turned.at(BEGIN)
+    calls.gate = threading.Event()
+    made = project((pipeline("p", calls),), {"t": every(10, misfire=Misfire.ALL)})
+    with serving(made, clock=clock) as service:
+        for _ in range(35):
+            clock.step(1)
+        service.pause("p/t")
+        calls.gate.set()
+        eventually(service.idle)
+        pass_time(clock, service, 20)
+        assert calls.moments == ["00:00:10"]
+        service.pause("p/t", paused=False)
+        pass_time(clock, service, 5)
+        eventually(lambda: len(calls.payloads) >= 6)
+        assert calls.moments == [f"00:{at // 60:02}:{at % 60:02}" for at in range(10, 61, 10)]
+        assert [each["previous"][11:19] for each in calls.payloads[1:]] == calls.moments[:-1]
+
+
+def test_a_store_that_is_away_when_the_service_begins_is_waited_for() -> None:
+    calls, clock, store = Calls(), Turned.at(BEGIN), uuid4().hex
+    made = project((pipeline("p", calls),), {"t": every(10)}, store)
+    service = Service([made], clock=clock)
+    opened, away = service._served[0].store, [True]
+
+    class Away:
+        """The store, whose first look-up fails."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "offsets" and away:
+                away.clear()
+                raise Transient("the store is away")
+            return getattr(opened, name)
+
+    service._served[0].store = Away()  # type: ignore[assignment]
+    service.start()
+    clock.settle()
+    assert not service.leading
+    pass_time(clock, service, 12)
+    eventually(lambda: calls.moments == ["00:00:10"])
+    assert service.leading
+    service.stop()
 
 
 def test_what_somebody_else_pauses_is_seen() -> None:

@@ -39,7 +39,7 @@ class Flow:
         handled: for a schedule, the last moment that was dealt with.
         skipped: the last moment that was passed over while the pipeline ran.
         job: the attempt that waits, runs, or is to be made again.
-        behind: moments that wait for one before them, which is to be tried again.
+        behind: where all moments are wanted, those that wait for the job, one after another.
         watch: for a source, the thread that listens to it.
         paused: whether nothing is to be started.
         put_off: how often in a row the batch could not be run.

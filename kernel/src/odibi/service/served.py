@@ -113,6 +113,7 @@ class Served:
 
     def close(self) -> None:
         """Give everything back, once nothing runs any more."""
+        self.stop_watches()
         for flow in self.flows.values():
             if flow.watch is not None and not flow.watch.join(_STOPPED):
                 _log.warning("%s: its source does not stop", flow.name)

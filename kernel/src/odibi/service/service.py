@@ -353,23 +353,31 @@ class Service:
 
     def _tick(self, now: float) -> None:
         for at, served in enumerate(self._served):
-            if served.successor is not None:
-                self._replace(at, served, served.successor)
-            elif served.lock is None:
-                if served.try_to_lead():
-                    self._take_up(served, now)
-            elif not served.lock.held():
-                self._lay_down(served)
-            else:
-                for flow, paused in served.changed_pauses():
-                    with self._lock:
-                        self._set_paused(flow, paused)
-                served.forget_events()
+            try:
+                self._look_at(at, served, now)
+            except Exception:  # one project's store must not keep the others waiting
+                _log.exception("'%s' could not be looked at", served.name)
         if now - self._looked >= _BETWEEN_LOOKS or now < self._looked:
             self._looked = now
             for served in self._served:
                 if served.lock is not None:
                     self._look_after(served)
+
+    def _look_at(self, at: int, served: Served, now: float) -> None:
+        if served.successor is not None:
+            self._replace(at, served, served.successor)
+        elif served.lock is None:
+            if served.try_to_lead():
+                self._take_up(served, now)
+        elif not served.lock.held():
+            self._lay_down(served)
+        elif not served.opened:  # its store was not there when it was to be taken up
+            self._take_up(served, now)
+        else:
+            for flow, paused in served.changed_pauses():
+                with self._lock:
+                    self._set_paused(flow, paused)
+            served.forget_events()
 
     def _take_up(self, served: Served, now: float) -> None:
         """Begin to serve a project, from where it stands."""
@@ -456,7 +464,8 @@ class Service:
         assert trigger is not None
         running, waiting = self._dispatcher.lane(flow.lane)
         batch = batch_of(moment)
-        if ("retry", flow) in self._timers and trigger.misfire is Misfire.ALL and trigger.overlap is Overlap.QUEUE:
+        all_wanted = trigger.misfire is Misfire.ALL and trigger.overlap is Overlap.QUEUE
+        if all_wanted and flow.job is not None:
             flow.behind.append(Job(flow, InFlight(batch), moment))
             return
         if running is not None or waiting or flow.job is not None:
@@ -464,7 +473,7 @@ class Service:
                 _log.info("%s: %s is passed over, as the pipeline still runs", flow.name, moment)
                 flow.skipped = moment
                 return
-            if trigger.misfire is not Misfire.ALL or trigger.overlap is Overlap.CANCEL_PREVIOUS:
+            if not all_wanted:
                 # The newest moment stands for those that wait, and for one that was to be tried again.
                 # One that an earlier service began may be half done, and goes first.
                 self._dispatcher.withdraw(flow.lane, lambda job: job.flow is flow and not job.batch.attempts)
@@ -518,7 +527,7 @@ class Service:
         flow.paused = paused
         _log.info("%s %s", flow.name, "is paused" if paused else "goes on")
         if paused:
-            self._dispatcher.withdraw(flow.lane, lambda job: job.flow is flow)
+            self._dispatcher.withdraw(flow.lane, lambda job: job.flow is flow)  # it still is the flow's job
             return
         if flow.job is not None and flow.job.handle is None:
             self._timers.drop(("retry", flow))
@@ -611,8 +620,6 @@ class Service:
         with self._lock:
             if flow.job is not job or self._stop.is_set():
                 return  # a newer moment stands for it
-            # What waits behind it goes on waiting, so that the stream never goes back.
-            flow.behind = [*self._dispatcher.withdraw(flow.lane, lambda each: each.flow is flow), *flow.behind]
             flow.job = Job(flow, attrs.evolve(batch, error=error), job.moment)
             _log.warning("%s: %s; trying again in %g s", flow.name, error, delay)
             self._timers.set(("retry", flow), moment_of(self._clock() + delay))
@@ -639,19 +646,17 @@ class Service:
             flow.served.consumed.add(flow.stream.trigger)
         with self._lock:
             if flow.job is job and flow.behind:
-                waiting, flow.behind = flow.behind, []
-                for each in waiting:
-                    self._submit(each)
+                self._submit(flow.behind.pop(0))
             elif flow.job is job:
                 flow.job = None
                 flow.settled.set()
-                self._note_skipped(job)
                 schedule = flow.schedule
                 if schedule is not None and counts_from_end(schedule):
                     following = schedule.next_after(moment_of(self._clock()))
                     if following is not None:
                         self._timers.set(("fire", flow), following)
                         self._wake.set()
+                self._note_skipped(job)
 
     def _note_skipped(self, job: Job) -> None:
         """Moments that were passed over while this ran are not to be made up for by a later service."""
