@@ -136,11 +136,19 @@ def undisturbed(place: Place) -> Ended:
 
 
 def good(place: Place, killed: str) -> list[str]:
-    """What is wrong after another service has come to its end."""
-    ended = place.serve()
-    if ended.code:
-        return [f"killed {killed}, the next service fails: {ended}"]
-    return [f"killed {killed}: {each}" for each in place.wrong()]
+    """What is wrong after other services have come to their end.
+
+    A busy machine may let one end before all was due; what is lost or doubled stays so however often one is started.
+    """
+    found: list[str] = []
+    for _ in range(4):
+        ended = place.serve()
+        if ended.code:
+            return [f"killed {killed}, the next service fails: {ended}"]
+        found = [f"killed {killed}: {each}" for each in place.wrong()]
+        if not found:
+            break
+    return found
 
 
 def test_a_service_that_is_killed_at_any_call(place: Place, undisturbed: Ended) -> None:

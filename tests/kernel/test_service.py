@@ -40,12 +40,25 @@ class FromEnd(IntervalSchedule):
         return moment + timedelta(seconds=self.every)
 
 
+@attrs.define
+class Resting(FolderSource):
+    """Says by a file whether it has anything more to give."""
+
+    @property
+    def at_rest(self) -> bool:
+        return (self.folder / ".rest").exists()
+
+    def names(self) -> list[str]:
+        return [each for each in super().names() if each != ".rest"]
+
+
 HOST = host_with(
     {
         "checkpoint.memory": MemoryCheckpoints,
         "trigger.every": IntervalSchedule,
         "trigger.delay": FromEnd,
         "trigger.folder": FolderSource,
+        "trigger.resting": Resting,
     }
 )
 
@@ -531,6 +544,20 @@ def test_a_source_that_fails_is_listened_to_again(tmp_path: Path) -> None:
         place.mkdir()
         (place / "1").touch()
         eventually(lambda: calls.payloads)
+
+
+def test_a_service_is_not_idle_before_its_sources_are_at_rest(tmp_path: Path) -> None:
+    calls, clock = Calls(), Turned.at(BEGIN)
+    trigger = Trigger("resting", options={"folder": str(tmp_path), "interval": 0.01})
+    with serving(project((pipeline("p", calls),), {"t": trigger}), clock=clock) as service:
+        (tmp_path / "1").touch()
+        eventually(lambda: calls.payloads)
+        eventually(service.idle)
+        assert service.idle_for == 0
+        (tmp_path / ".rest").touch()
+        eventually(lambda: service.idle_for > 0.05)
+        (tmp_path / ".rest").unlink()
+        assert service.idle_for == 0
 
 
 # --- pausing, stopping, standing by -----------------------------------------------------------------------------------

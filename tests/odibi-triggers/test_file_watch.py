@@ -468,3 +468,13 @@ def test_only_folders_of_this_machine_are_watched(tmp_path: Path) -> None:
     expected = {"/data": False, "/mnt/share": True, "/mnt/share/in": True, "/mnt/shared": False}
     expected |= {"/mnt/share two/in": True, "/mnt/share/local/in": False}
     assert {path: is_remote(Path(path), mounts) for path in expected} == expected
+
+
+def test_at_rest_it_has_given_what_was_there(place: Place) -> None:
+    watch = place.watch(complete="stable", settle=0.3)
+    assert not watch.at_rest, "it has not looked yet"
+    place.put("in/a.csv")
+    with polling(watch) as polled:
+        until(lambda: watch.at_rest)
+        assert not polled.batches.empty(), "also what had to settle first"
+        assert polled.paths(1) == ["in/a.csv"]

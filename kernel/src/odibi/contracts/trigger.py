@@ -88,7 +88,11 @@ class Schedule(Protocol):
 
 @runtime_checkable
 class TriggerSource(Protocol):
-    """A trigger that waits for data."""
+    """A trigger that waits for data.
+
+    One that can tell has a property ``at_rest``: whether it has looked, and all that was there then has been given; a
+    file that is still being written has not. Without it, it is taken as true from the beginning of a poll on.
+    """
 
     def poll(self, offset: Any | None, stop: Event) -> Iterator[Batch]:
         """Batches after ``offset``, each at least once, in order, until ``stop`` is set.

@@ -230,8 +230,14 @@ class Service:
 
     @property
     def idle_for(self) -> float:
-        """Seconds for which nothing was due and nothing ran; 0 while it stands by."""
-        if not self.leading or not self.idle():
+        """Seconds for which nothing was due, nothing ran, and no source had anything to give; 0 while it stands by.
+
+        It counts from the first time it is asked and that is so.
+        """
+        with self._lock:
+            watches = [flow.watch for served in self._served for flow in served.flows.values() if not flow.paused]
+        if not (self.leading and self.idle() and all(watch is None or watch.at_rest for watch in watches)):
+            self._active = time.monotonic()
             return 0.0
         return max(0.0, time.monotonic() - self._active)
 

@@ -50,6 +50,7 @@ class Watch:
         self._stop = threading.Event()
         self.error = ""
         """Why it does not listen at the moment."""
+        self._source: TriggerSource | None = None
         self._thread = threading.Thread(target=self._listen, name=f"odibi-watch-{stream.name}", daemon=True)
 
     def start(self) -> None:
@@ -59,6 +60,12 @@ class Watch:
     def stop(self) -> None:
         """Listen no more; the thread ends by itself."""
         self._stop.set()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether its source has looked and has nothing more to give, or cannot look."""
+        source = self._source
+        return bool(self.error) or (source is not None and bool(getattr(source, "at_rest", True)))
 
     @property
     def stopped(self) -> bool:
@@ -77,13 +84,14 @@ class Watch:
             if not self._settled.wait(_LOOK):
                 continue
             try:
-                source = self._open()
+                source = self._source = self._open()
                 try:
                     for batch in source.poll(self._stream.offset(), self._stop):
                         self.error, pause = "", _FIRST
                         if self._stop.is_set() or not self._deal(batch):
                             return
                 finally:
+                    self._source = None
                     source.close()
             except OdibiError as error:
                 self.error = self._scrub(str(error))

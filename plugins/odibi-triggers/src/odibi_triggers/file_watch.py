@@ -110,6 +110,7 @@ class FileWatch:
     )
 
     _open: list[tuple[Any, Any]] = attrs.field(factory=list, init=False, repr=False)
+    _poll: Any = attrs.field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.settle is not None and self.complete != "stable":
@@ -118,6 +119,11 @@ class FileWatch:
             raise ValueError(f"marker: a file counts by {self.complete!r}; leave it out, or set complete: marker")
         if self.marker is not None and (not self.marker or "/" in self.marker):
             raise ValueError("marker: give the end of a name, such as '.done'")
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether what is there has been looked at, and nothing of it is still to be given."""
+        return self._poll is not None and bool(self._poll.at_rest)
 
     def poll(self, offset: Any | None, stop: Event) -> Iterator[Batch]:
         """Batches of files that are not consumed at ``offset``.
@@ -155,7 +161,7 @@ class FileWatch:
         opened = (closed, notices)
         self._open.append(opened)
         try:
-            poll = Poll(
+            poll = self._poll = Poll(
                 self.connection,
                 matcher,
                 wishes,

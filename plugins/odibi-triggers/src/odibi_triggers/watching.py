@@ -125,6 +125,7 @@ class Poll:
         self._ledger = Ledger(shelf_of, name)
         self._listing: _Listing | None = None
         self._listed = False  # whether one listing came to its end
+        self._giving = False  # whether a batch was given, and nothing was asked for since
         self._next_listing = self._looked_at_place = self._retry = float("-inf")
         self._relooks: list[tuple[float, str]] = []
         self._backoff = 0.0
@@ -151,6 +152,12 @@ class Poll:
                 begins = False
             if self._listed:
                 yield from self._give()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether all was listed, and nothing of it is still to be given."""
+        waits = self._giving or self._waiting.any_complete or self._waiting.next_due() is not None
+        return self._listed and self._listing is None and not waits and not self._backoff
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -353,12 +360,15 @@ class Poll:
                 return  # look at what has changed meanwhile
             files = self._take()
             if not files:
+                self._giving = False
                 return
             self._ledger.add(key_of(file.path, file.etag) for file in files)
             yield Batch(id_of(files), self._ledger.offset(), payload_of(files))
+            self._giving = False
 
     def _take(self) -> list[FileVersion]:
         """The next batch; without what is gone or rewritten since it was seen, whose new version comes later."""
+        self._giving = True
         taken = self._waiting.complete(self._wishes.max_files, self._wishes.order)
         if self._base is not None:
             now = time.monotonic()
