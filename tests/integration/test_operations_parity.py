@@ -493,6 +493,16 @@ numbers: Mapping[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
 }
 
 
+@pytest.mark.parametrize(("to", "value", "pandas", "spark"), [
+    ("decimal(8, 2)", 1.005, "1.00", "1.01"),
+    ("decimal(3, 0)", 0.5, "0", "1"),
+    ("decimal(3, 0)", 1.5, "2", "2"),
+])  # fmt: skip
+def test_floats_become_decimals_otherwise(engines: Engines, to: str, value: float, pandas: str, spark: str) -> None:
+    found = engines.result("cast", {"types": {"a": to}}, column([value], pa.float64()))
+    assert [str(table["a"][0].as_py()) for table in found] == [pandas, spark]
+
+
 @pytest.mark.parametrize("kind", numbers)
 @settings(laws, max_examples=20)
 @given(st.data(), st.sampled_from(WORDS))
