@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -56,3 +57,14 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse_skip(report)
     return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Where Spark has run, its client may leave a socket to the garbage collector, which comes in any later test.
+
+    An environment without Spark runs each package's tests too, and is strict about sockets.
+    """
+    if "pyspark" in sys.modules:
+        item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+    return (yield)

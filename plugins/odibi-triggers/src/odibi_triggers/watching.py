@@ -125,7 +125,7 @@ class Poll:
         self._ledger = Ledger(shelf_of, name)
         self._listing: _Listing | None = None
         self._listed = False  # whether one listing came to its end
-        self._giving = False  # whether a batch was given, and nothing was asked for since
+        self._at_rest = False  # as of the last look; told, as another thread cannot look at several things at once
         self._next_listing = self._looked_at_place = self._retry = float("-inf")
         self._relooks: list[tuple[float, str]] = []
         self._backoff = 0.0
@@ -152,12 +152,13 @@ class Poll:
                 begins = False
             if self._listed:
                 yield from self._give()
+            waits = self._waiting.any_complete or self._waiting.next_due() is not None
+            self._at_rest = self._listed and self._listing is None and not waits and not self._backoff
 
     @property
     def at_rest(self) -> bool:
-        """Whether all was listed, and nothing of it is still to be given."""
-        waits = self._giving or self._waiting.any_complete or self._waiting.next_due() is not None
-        return self._listed and self._listing is None and not waits and not self._backoff
+        """Whether all was listed, and nothing of it is still to be given; true again only once more was asked for."""
+        return self._at_rest
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -360,15 +361,13 @@ class Poll:
                 return  # look at what has changed meanwhile
             files = self._take()
             if not files:
-                self._giving = False
                 return
             self._ledger.add(key_of(file.path, file.etag) for file in files)
+            self._at_rest = False
             yield Batch(id_of(files), self._ledger.offset(), payload_of(files))
-            self._giving = False
 
     def _take(self) -> list[FileVersion]:
         """The next batch; without what is gone or rewritten since it was seen, whose new version comes later."""
-        self._giving = True
         taken = self._waiting.complete(self._wishes.max_files, self._wishes.order)
         if self._base is not None:
             now = time.monotonic()
