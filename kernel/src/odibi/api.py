@@ -36,6 +36,8 @@ from odibi.graph import Graph, build_graph
 from odibi.plan import Plan, make_plan
 from odibi.redact import Redactor
 from odibi.run.batches import check_batches, files_read
+from odibi.run.dispatch import PATIENCE, settle
+from odibi.run.facts import Facts
 from odibi.run.handle import EventLog, RunHandle
 from odibi.run.resources import Resources
 from odibi.run.run import Run, has_state, new_run_id, nothing_to_resume
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from odibi.contracts.trigger import Batch, FileVersion
     from odibi.fingerprint import Fingerprints
     from odibi.host import Host
+    from odibi.run.dispatch import Listener
+    from odibi.run.observers import ProjectObservers
     from odibi.run.result import RunResult
     from odibi.run.state import RunState
     from odibi.service.events import Bell, StoreQueue
@@ -449,6 +453,7 @@ class LoadedProject:
         host: the plugins; by default all that are installed, without those that the project blocks.
         redactor: knows the secrets that were met while loading.
         files: what it was read from.
+        words: what names it on a command line; empty if no file stands for it.
     """
 
     def __init__(
@@ -458,13 +463,16 @@ class LoadedProject:
         host: Host | None = None,
         redactor: Redactor | None = None,
         files: Sequence[Path] = (),
+        words: Sequence[str] = (),
     ) -> None:
         self.project = project
         self.files = tuple(files)
+        self.words = tuple(words)
         self.redactor = redactor if redactor is not None else Redactor()
         self._host = host
         self._pipelines: tuple[Pipeline, ...] | None = None
         self._stores: Resources | None = None
+        self._observers: ProjectObservers | None = None
         self._bells: dict[str, Bell] = {}
 
     def resources(self) -> Resources:
@@ -475,10 +483,25 @@ class LoadedProject:
         return self._resources()
 
     def _resources(self, files: Mapping[str, tuple[FileVersion, ...]] | None = None) -> Resources:
+        return Resources(self.project, self.host, self.redactor, stores=self._lasting(), files=files)
+
+    def _lasting(self) -> Resources:
+        """The resources that stay open from run to run."""
         if self._stores is None:
             self._stores = Resources(self.project, self.host, self.redactor)
             weakref.finalize(self, self._stores.close)
-        return Resources(self.project, self.host, self.redactor, stores=self._stores, files=files)
+        return self._stores
+
+    def _watching(self) -> list[tuple[Observer, Listener]]:
+        """The observers that the project asks for, for one more run."""
+        project = self.project
+        if not (project.observers or project.alerts or project.story):
+            return []
+        if self._observers is None:
+            from odibi.run.observers import ProjectObservers
+
+            self._observers = ProjectObservers(self._lasting())
+        return self._observers.of_run()
 
     def _consuming(self, pipeline: Pipeline, batches: Mapping[str, Batch] | None) -> Resources:
         """The resources of a run that consumes batches."""
@@ -488,7 +511,12 @@ class LoadedProject:
         return self._resources(files_read(pipeline.model, batches))
 
     def close(self) -> None:
-        """Close the cache and the checkpoint store; may be called twice, and the project may still be used."""
+        """Close the cache and the checkpoint store; may be called twice, and the project may still be used.
+
+        Observers of the project that are busy with a run that is over get a few seconds to finish.
+        """
+        if self._observers is not None:
+            settle(PATIENCE)
         if self._stores is not None:
             self._stores.close()
 
@@ -676,6 +704,7 @@ class LoadedProject:
                 plan = state.plan
             elif kept["resume"]:
                 raise nothing_to_resume(pipeline.name)
+            command = self._command(pipeline.name, select, targets, inputs, kept)
             made = Run(
                 plan,
                 pipeline.model,
@@ -685,11 +714,30 @@ class LoadedProject:
                 given=given,
                 run_id=run_id,
                 state=state,
+                watching=self._watching(),
+                facts=Facts(plan, pipeline.model, self.project, self.redactor, self.files, command),
             )
         except BaseException:
             close()
             raise
         return made, close
+
+    def _command(
+        self,
+        pipeline: str,
+        select: Iterable[str],
+        targets: Sequence[str] | None,
+        inputs: Mapping[str, Any] | None,
+        kept: Mapping[str, Any],
+    ) -> list[str]:
+        """The words that run the same again; none if they cannot say it: of values that were handed in, and batches."""
+        if not self.words or inputs or kept["batches"]:
+            return []
+        words = ["odibi", "run", *self.words, "--pipeline", pipeline]
+        words += [word for each in select for word in ("--select", each)]
+        words += [word for each in targets or () for word in ("--target", each)]
+        words += ["--force"] if kept["force"] else []
+        return words if kept["use_cache"] else [*words, "--no-cache"]
 
     def _executor(self, executor: str | Executor | None, workers: int | None) -> tuple[Executor, bool]:
         """The executor, and whether it is ours to close."""
@@ -761,7 +809,8 @@ def load(
     found = load_project(Path(path), env=env, environ=environ, lenient=True)
     if engine is not None:
         found = attrs.evolve(found, project=attrs.evolve(found.project, engine=engine))
-    loaded = LoadedProject(found.project, host=host, redactor=found.redactor, files=found.sources)
+    words = [str(path), *(("--env", env) if env else ()), *(("--engine", engine) if engine else ())]
+    loaded = LoadedProject(found.project, host=host, redactor=found.redactor, files=found.sources, words=words)
     if engine is not None:
         loaded.host.component("engine", engine)  # asked for by name, so it must be there even if no node needs it
     problems = check_project(found, loaded.host)

@@ -9,10 +9,10 @@ This module imports nothing but the standard library's light parts, so that prin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "AccessDenied",
@@ -222,7 +222,13 @@ class TransformError(OdibiError):
 
 
 class ValidationFailed(DataError):
-    """A node's result breaks its validation rules."""
+    """A node's result breaks its validation rules.
+
+    Attributes:
+        results: how each rule fared, as :class:`odibi.events.StepFinished` has it; empty where that is not known.
+    """
+
+    results: Sequence[Mapping[str, Any]] = ()
 
 
 class NodeError(OdibiError):

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
+    from odibi.contracts.engine import Column
     from odibi.contracts.executor import Outcome
+    from odibi.contracts.observer import RunFacts
 
 
 @attrs.define
@@ -38,6 +40,7 @@ class RunStarted(Event):
         workers: how many tasks may run at once.
         plugins: ``(distribution, version)`` of the plugins in use.
         resumes: the id of the run that this one goes on with; empty if none.
+        facts: what the run is about.
     """
 
     pipeline: str
@@ -46,6 +49,7 @@ class RunStarted(Event):
     workers: int
     plugins: Sequence[tuple[str, str]] = ()
     resumes: str = ""
+    facts: RunFacts | None = attrs.field(default=None, repr=False)
 
 
 @attrs.define
@@ -123,6 +127,7 @@ class StepFinished(NodeEvent):
         duration: seconds.
         rows: in the current frame afterwards; ``None`` where the engine does not know.
         detail: what a reader may want to know: the rendered SQL, the target, the rules checked.
+        schema: the columns of the current frame afterwards; empty if there is none.
     """
 
     step: str
@@ -130,6 +135,25 @@ class StepFinished(NodeEvent):
     duration: float
     rows: int | None = None
     detail: Mapping[str, Any] = attrs.field(factory=dict)
+    schema: Sequence[Column] = ()
+
+
+@attrs.define
+class RowsSampled(NodeEvent):
+    """Some rows of a frame of a node, for people to look at; told only if an observer asks for samples.
+
+    Attributes:
+        step: after which part of the node: ``read`` or ``result``.
+        rows: plain Python values by column. Those of columns that the node, or one that it has its data from, calls
+            sensitive are masked.
+        schema: the columns in order.
+        total: how many rows the frame has; ``None`` where the engine does not know.
+    """
+
+    step: str
+    rows: Sequence[Mapping[str, Any]]
+    schema: Sequence[Column]
+    total: int | None = None
 
 
 @attrs.define

@@ -35,6 +35,21 @@ class State(str, Enum):
         return self in (State.SUCCEEDED, State.REUSED, State.RESTORED)
 
 
+@attrs.frozen
+class Usage:
+    """What an attempt at a node took.
+
+    Attributes:
+        cpu: seconds of processor time of the thread that ran it. What an engine does on threads of its own, or in
+            another process, is not in it.
+        memory: the most bytes that the whole process held in memory while it ran, looked at every
+            20 ms; ``None`` where the system does not tell. What ran beside it is in it.
+    """
+
+    cpu: float
+    memory: int | None = None
+
+
 @attrs.define
 class Outcome:
     """What became of one node. Complete when it is reported; not changed afterwards.
@@ -54,6 +69,7 @@ class Outcome:
         warnings: sentences for people: validation rules that only warn, and their like.
         quarantined: rows that validation set aside.
         kept: under which label the cache keeps the result; empty if it does not.
+        usage: what its last attempt took; ``None`` if no observer asked, or it did not run here.
     """
 
     node: str
@@ -70,6 +86,7 @@ class Outcome:
     warnings: Sequence[str] = ()
     quarantined: int = 0
     kept: str = ""
+    usage: Usage | None = None
 
     @property
     def duration(self) -> float:

@@ -13,7 +13,7 @@ import attrs
 
 from odibi.chunking import chunk_faults
 from odibi.contracts.finding import check_versions
-from odibi.errors import ConfigError, OdibiError, Problem, TransformError
+from odibi.errors import ConfigError, OdibiError, Problem, TransformError, ValidationFailed
 from odibi.events import NodeWarned, StepFinished
 from odibi.functions import frame_kind, is_rowwise
 from odibi.model import Function, Operation, Sql
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from odibi.run.frames import Frames
     from odibi.run.increments import Increments
     from odibi.run.resources import Resources
+    from odibi.run.samples import Samples
     from odibi.run.task import Body, NodeTask
 
 
@@ -92,9 +93,11 @@ class BodyMaker:
         frames: Frames,
         run_id: str,
         increments: Increments | None = None,
+        samples: Samples | None = None,
     ) -> None:
         self._plan = plan
         self._increments = increments
+        self._samples = samples
         self._graph = plan.graph
         self._kept = plan.keep
         self._pipeline = pipeline
@@ -113,6 +116,8 @@ class BodyMaker:
         """
         nodes, actions = self._graph.nodes, self._plan.actions
         lasting = self._lasting_bodies()
+        if self._samples is not None:
+            lasting = [None if body is None else self._samples.around(body) for body in lasting]
         if not self._plan.prints or self._plan.loads:  # what is loaded may have to be computed after all
             return [body or self._body(at, nodes[at]) for at, body in enumerate(lasting)]
         return [
@@ -139,7 +144,7 @@ class BodyMaker:
             body = self._function_body(at, node)
             assert body is not None
             if not self._is_lazy(node):
-                return body
+                return body if self._samples is None else self._samples.around(body)
             slots = self._graph.inputs[at]
             return LazyCall(body, self._engine_of(node), self._uses(at), slots, self._resources, self._frames)
         engine = self._engine_of(node)
@@ -166,6 +171,7 @@ class BodyMaker:
             part,
             lazily,
             self._increments,
+            self._samples,
         )
 
     def _check_chunks(self, at: int, node: Node, engine: str) -> None:
@@ -326,9 +332,11 @@ class NodeBody:
         part: str,
         lazily: int | None = None,
         increments: Increments | None = None,
+        samples: Samples | None = None,
     ) -> None:
         self._node = node
         self._increments = increments
+        self._samples = samples
         self._lazily = lazily
         self._engine = engine
         self._slots = slots
@@ -376,6 +384,8 @@ class NodeBody:
                 # A file of a batch that was replaced under the reader: nothing was made of it yet.
                 check_versions(source)
             self._tell(task, "read", 0, begin, engine, frame, {"source": str(source)})
+            if self._samples is not None and (self._steps or node.validation is not None):
+                self._samples.take(task, "read", frame, engine, self._engine)
             return frame
         if self._compute is not None:
             begin = monotonic_ns()
@@ -475,6 +485,8 @@ class NodeBody:
             frame, warnings, quarantined = self._validate(task, engine, context, frame)
             if self._lazily is not None and frame is not whole:
                 frame = retained(engine, frame, 1, [whole], self._frames, self._engine)  # type: ignore[arg-type]
+        if self._samples is not None:
+            self._samples.take(task, "result", frame, engine, self._engine)
         report = self._write(task, engine, frame) if self._node.write is not None else None
         return Produced(frame, engine.inspect(frame), report, warnings, quarantined)
 
@@ -484,20 +496,29 @@ class NodeBody:
         validation = self._node.validation
         assert validation is not None
         begin = monotonic_ns()
-        report = validate(
-            frame,
-            validation,
-            session=context.session,
-            engine=engine,
-            sensitive=self._node.sensitive,
-            run_id=self._run_id,
-            node=self._node.name,
-        )
+        try:
+            report = validate(
+                frame,
+                validation,
+                session=context.session,
+                engine=engine,
+                sensitive=self._node.sensitive,
+                run_id=self._run_id,
+                node=self._node.name,
+            )
+        except ValidationFailed as failed:
+            rules = [each["rule"] for each in failed.results if not each["passed"]]
+            detail = {"rules": rules, "results": failed.results}
+            self._tell(task, "validate", 0, begin, engine, frame, detail)
+            if self._samples is not None:
+                self._samples.take(task, "result", frame, engine, self._engine)
+            raise
         if report.bad is not None and validation.quarantine is not None:
             task.check()
             target = self._resources.quarantine(validation.quarantine, self._engine, self._part)
             engine.write(report.bad, target)
-        self._tell(task, "validate", 0, begin, engine, report.good, {"rules": [str(it) for it in report.results]})
+        detail = {"rules": [str(it) for it in report.results], "results": [it.plain() for it in report.results]}
+        self._tell(task, "validate", 0, begin, engine, report.good, detail)
         if task.queue.emit is not None:
             now = monotonic_ns()
             for message in report.warnings:
@@ -573,10 +594,11 @@ class NodeBody:
         if queue.emit is None:
             return
         now = monotonic_ns()
-        rows = engine.inspect(frame).rows if frame is not None else None
-        wall = queue.wall_offset + now / 1e9
+        info = engine.inspect(frame) if frame is not None else None
+        rows, schema = (None, ()) if info is None else (info.rows, info.schema)
+        wall, seconds = queue.wall_offset + now / 1e9, (now - begin) / 1e9
         queue.emit(
-            StepFinished(self._run_id, now, wall, self._node.name, step, position, (now - begin) / 1e9, rows, detail)
+            StepFinished(self._run_id, now, wall, self._node.name, step, position, seconds, rows, detail, schema)
         )
 
 

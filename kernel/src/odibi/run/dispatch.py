@@ -1,11 +1,13 @@
 """Events on their way from nodes to those who watch.
 
 A node's thread only appends to a queue. Each listener has a queue and a thread of its own, so that one that is slow,
-or hangs, keeps neither the run nor the others.
+or hangs, keeps neither the run nor the others. The run's end waits for those whom its caller gave, who want to have
+been told when it is over; of those whom the project or a plugin brings it waits a moment, and they go on by themselves.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -23,7 +25,13 @@ MOST_FAILURES = 3
 """Errors in a row after which a listener is told nothing more."""
 
 PATIENCE = 5.0
-"""Seconds that the end of a run waits for a listener to catch up."""
+"""Seconds that the end of a run waits for the listeners of its caller, and the end of the process for all others."""
+
+HANGS = 1.0
+"""Seconds in one call after which a listener of a run that is over counts as hanging."""
+
+MOMENT = 0.25
+"""Seconds that the end of a run waits for the other listeners to catch up, all of them together."""
 
 _SHORTEST, _LONGEST = 0.005, 0.1  # seconds between looks into a queue, while it is busy and when it is not
 
@@ -31,14 +39,30 @@ _log = logging.getLogger("odibi.events")
 
 
 class Listener:
-    """One who watches: takes events from its queue on a thread of its own."""
+    """One who watches: takes events from its queue on a thread of its own.
 
-    def __init__(self, name: str, handle: Callable[[Event], object], close: Callable[[], object] | None = None) -> None:
+    Args:
+        name: for warnings.
+        handle: takes an event.
+        close: called after the last one.
+        awaited: whether the run's end waits until it has caught up.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        handle: Callable[[Event], object],
+        close: Callable[[], object] | None = None,
+        *,
+        awaited: bool = True,
+    ) -> None:
         self.name = name
+        self.awaited = awaited
         self.queue: deque[Event] = deque()
         self._handle = handle
         self._close = close
         self._failures = 0
+        self._called: float | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"odibi-listener-{name}", daemon=True)
         self.tell: Callable[[Event], object] = lambda _: None
@@ -48,11 +72,21 @@ class Listener:
         """Begin to listen."""
         self._thread.start()
 
-    def finish(self, patience: float) -> bool:
-        """Handle what is left, and close; whether that was done within ``patience`` seconds."""
+    def end(self) -> None:
+        """Say that nothing more comes: what is left is handled, and then it closes."""
         self._over.set()
-        self._thread.join(patience)
+
+    def join(self, patience: float) -> bool:
+        """Whether all was handled within ``patience`` seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(patience)
         return not self._thread.is_alive()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether its run is over, and it has been in one and the same call for longer than it should."""
+        called = self._called
+        return self._over.is_set() and called is not None and time.monotonic() - called > HANGS
 
     def _serve(self) -> None:
         pause = _SHORTEST
@@ -66,10 +100,12 @@ class Listener:
                 self._over.wait(pause)
                 pause = min(pause * 1.5, _LONGEST)
         if self._close is not None:
+            self._called = time.monotonic()
             try:
                 self._close()
             except Exception as error:
                 _log.warning("%s failed to close: %s: %s", self.name, type(error).__name__, error)
+        self._called = None
 
     def _drain(self) -> bool:
         queue = self.queue
@@ -79,11 +115,13 @@ class Listener:
             event = queue.popleft()
             if self._failures >= MOST_FAILURES:
                 continue
+            self._called = time.monotonic()
             try:
                 self._handle(event)
                 self._failures = 0
             except Exception as error:
                 self._failed(event, error)
+        self._called = None
         return True
 
     def _failed(self, event: Event, error: Exception) -> None:
@@ -116,10 +154,50 @@ class Dispatch:
 
     def finish(self) -> None:
         """Let all catch up, and close them; one that hangs is left behind."""
-        deadline = time.monotonic() + PATIENCE
         for listener in self._listeners:
-            if not listener.finish(max(0.0, deadline - time.monotonic())):
+            listener.end()
+        now = time.monotonic()
+        for listener in sorted(self._listeners, key=lambda each: each.awaited):
+            deadline = now + (PATIENCE if listener.awaited else MOMENT)
+            if listener.join(max(0.0, deadline - time.monotonic())):
+                continue
+            if listener.awaited:
                 _log.warning("%s has not caught up after %g s; the run ends without it", listener.name, PATIENCE)
+            else:
+                _leave(listener)
+
+
+_late: set[Listener] = set()
+"""Listeners of runs that are over, which have not caught up."""
+
+
+def _leave(listener: Listener) -> None:
+    if not _late:
+        # Registered as late as this, so that it runs before whatever closes the things that listeners write to.
+        atexit.unregister(_at_exit)
+        atexit.register(_at_exit)
+    _late.add(listener)
+
+
+def settle(patience: float) -> list[str]:
+    """Wait until all listeners have caught up that the ends of runs have not waited for.
+
+    Args:
+        patience: seconds, for all of them together.
+
+    Returns:
+        The names of those that still have not.
+    """
+    deadline = time.monotonic() + patience
+    for listener in tuple(_late):
+        if listener.join(max(0.0, deadline - time.monotonic())):
+            _late.discard(listener)
+    return sorted({listener.name for listener in _late})
+
+
+def _at_exit() -> None:
+    for name in settle(PATIENCE):
+        _log.warning("%s has not caught up after %g s, and is left behind", name, PATIENCE)
 
 
 def _to_all(appends: Sequence[Callable[[Event], object]]) -> Callable[[Event], None]:

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from odibi.contracts.cache import Cache
     from odibi.contracts.checkpoint import CheckpointStore
     from odibi.contracts.engine import Engine
+    from odibi.contracts.observer import Observer
     from odibi.contracts.secret import Secret
     from odibi.contracts.storage import Storage
     from odibi.contracts.trigger import FileVersion, Schedule, TriggerSource
     from odibi.host import Host
-    from odibi.model import Project, Quarantine, Read
+    from odibi.model import ComponentConfig, Project, Quarantine, Read
     from odibi.redact import Redactor
 
 
@@ -100,6 +101,11 @@ class Resources:
         """
         config = self.project.triggers[name]
         built: Schedule | TriggerSource = self._build("trigger", config.type, config.options)
+        return built
+
+    def observer(self, config: ComponentConfig) -> Observer:
+        """An observer, built anew: each run has its own."""
+        built: Observer = self._build("observer", config.type, config.options)
         return built
 
     def source(self, read: Read, engine: str) -> Source:

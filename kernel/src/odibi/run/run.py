@@ -16,12 +16,14 @@ from odibi.run.dispatch import Dispatch, Listener
 from odibi.run.frames import Frames
 from odibi.run.queue import WorkQueue
 from odibi.run.result import KeptValues, RunResult
+from odibi.run.samples import Samples
+from odibi.run.usage import UsageWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from odibi.contracts.executor import Executor, Outcome, Work
-    from odibi.contracts.observer import Observer
+    from odibi.contracts.observer import Observer, RunFacts
     from odibi.model import Pipeline
     from odibi.plan import Plan
     from odibi.run.resources import Resources
@@ -69,11 +71,13 @@ class Run:
         pipeline: whose nodes these are; its settings count where a node has none.
         resources: builds what the nodes need; not closed here.
         executor: runs the tasks; not closed here.
-        observers: told every event, and closed at the end.
+        observers: told every event, and closed at the end, which waits for them.
+        watching: the project's own observers with what listens for them; the end does not wait for those.
         given: values handed in, by name.
         run_id: a new one by default.
         state: what earlier runs left, and where this one leaves what becomes of it; ``None`` for a run that neither
             knows nor tells.
+        facts: what it is about, for observers.
     """
 
     def __init__(
@@ -84,27 +88,36 @@ class Run:
         executor: Executor,
         *,
         observers: Sequence[Observer] = (),
+        watching: Sequence[tuple[Observer, Listener]] = (),
         given: Mapping[str, Any] | None = None,
         run_id: str | None = None,
         state: RunState | None = None,
+        facts: RunFacts | None = None,
     ) -> None:
         self.run_id = run_id or new_run_id()
+        self._facts = facts
         self._state = state
         self.plan = plan
         self._pipeline = pipeline
         self._resources = resources
         self._executor = executor
-        self._dispatch = Dispatch(self._listeners(observers))
+        self._dispatch = Dispatch([*self._listeners(observers), *(listener for _, listener in watching)])
+        told = [*observers, *(observer for observer, _ in watching)]
         frames = Frames(resources)
+        rows = max((int(getattr(each, "samples", 0)) for each in told), default=0)
+        samples = Samples(plan, resources, frames, rows) if rows > 0 else None
+        self._usage = UsageWatch() if any(getattr(each, "usage", False) for each in told) else None
         nodes = plan.graph.nodes
         project = resources.project
         self._on_error = [node.on_error or pipeline.on_error or OnError.FAIL_FAST for node in nodes]
         increments = state.increments if state is not None else None
-        bodies = BodyMaker(plan, pipeline, resources, frames, self.run_id, increments).bodies()
+        bodies = BodyMaker(plan, pipeline, resources, frames, self.run_id, increments, samples).bodies()
         kind: Callable[..., WorkQueue] = WorkQueue
         more: dict[str, Any] = {}
         if state is not None:
             bodies, kind, more = state.prepare(bodies, frames, self.run_id)
+        if self._usage is not None:
+            bodies = list(map(self._usage.around, bodies))
         self._queue = kind(
             plan,
             bodies,
@@ -124,7 +137,8 @@ class Run:
             Listener(type(observer).__name__, observer.handle, getattr(observer, "close", None))
             for observer in observers
         ]
-        listeners += [Listener(label, tell) for label, tell in self._resources.host.event_listeners()]
+        hooks = self._resources.host.event_listeners()
+        listeners += [Listener(label, tell, awaited=False) for label, tell in hooks]
         return listeners
 
     def cancel(self, *, running: bool = False) -> None:
@@ -141,6 +155,8 @@ class Run:
         """
         begin = time.monotonic_ns()
         self._dispatch.start()
+        if self._usage is not None:
+            self._usage.start()
         self._tell_started(begin)
         error: BaseException | None = None
         try:
@@ -152,6 +168,8 @@ class Run:
             error = raised
             self._queue.abandon(raised)
         self._queue.settle()
+        if self._usage is not None:
+            self._usage.stop()
         duration = (time.monotonic_ns() - begin) / 1e9
         result = self._result(duration)
         if self._state is not None:
@@ -210,6 +228,7 @@ class Run:
                     getattr(self._executor, "workers", 1),
                     [(distribution, version) for _, distribution, version in self._resources.host.plugin_set()],
                     self._state.resumed if self._state is not None else "",
+                    self._facts,
                 )
             )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from odibi.contracts.engine import FrameInfo, Session
+    from odibi.contracts.executor import Usage
     from odibi.contracts.format import WriteReport
     from odibi.model import Node
     from odibi.run.queue import WorkQueue
@@ -36,6 +37,7 @@ class Produced:
     kept: str = ""
     state: State = State.SUCCEEDED
     reason: str = ""
+    usage: Usage | None = None
 
 
 class NodeTask:
@@ -143,6 +145,7 @@ class NodeTask:
                 value.warnings,
                 value.quarantined,
                 value.kept,
+                value.usage,
             )
         return Outcome(name, State.SUCCEEDED, value, None, self.attempt, begin, monotonic_ns(), worker)
 

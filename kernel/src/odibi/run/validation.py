@@ -55,6 +55,17 @@ class RuleResult:
         rows = "".join(f"\n    {_row_text(row)}" for row in self.sample)
         return f"{self.name}: {self.message or 'passed'}{rows}"
 
+    def plain(self) -> dict[str, Any]:
+        """The same as a mapping, for events; the rows hold plain Python values."""
+        return {
+            "rule": self.name,
+            "passed": self.passed,
+            "failing": self.failing,
+            "message": self.message,
+            "on_fail": self.on_fail.value,
+            "rows": [dict(row) for row in self.sample],
+        }
+
 
 @attrs.frozen
 class ValidationReport:
@@ -120,7 +131,9 @@ def validate(
     if stopping:
         lines = "\n".join(f"  {result}" for result in stopping)
         rule = f"{len(stopping)} rule{'' if len(stopping) == 1 else 's'}"
-        raise ValidationFailed(f"the result breaks {rule}:\n{lines}", where=asker.where)
+        failed = ValidationFailed(f"the result breaks {rule}:\n{lines}", where=asker.where)
+        failed.results = tuple(result.plain() for result in results)
+        raise failed
     warnings = tuple(str(result) for _, result in broken)
     if not aside:
         return ValidationReport(results, frame, warnings=warnings)
