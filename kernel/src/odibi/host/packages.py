@@ -49,9 +49,10 @@ _SHIPPED: dict[str, dict[str, tuple[str, ...]]] = {
     "odibi-ray": {"executor": ("ray",)},
     "odibi-dask": {"executor": ("dask",), "engine": ("dask",)},
     "odibi-triggers": {"trigger": ("cron", "interval", "date", "file_watch")},
-    "odibi-metrics": {"metric": ("json", "memory", "prometheus", "opentelemetry")},
+    "odibi-metrics": {"metric": ("memory", "otel", "prometheus", "statsd"), "observer": ("otel",)},
     "odibi-story": {"observer": ("story",)},
-    "odibi-alerts": {"observer": ("slack", "teams", "webhook")},
+    "odibi-alerts": {"observer": ("email", "slack", "teams", "webhook")},
+    "odibi-lineage": {"observer": ("openlineage",)},
 }
 
 
