@@ -28,10 +28,10 @@ if TYPE_CHECKING:
         Progress,
         Session,
     )
-    from odibi.contracts.executor import Executor, Outcome, State, Task, Work
+    from odibi.contracts.executor import Executor, Outcome, State, Task, Usage, Work
     from odibi.contracts.format import Format, Source, TableFormat, Target, WriteMode, WriteReport
     from odibi.contracts.metric import Kind, Measurement, MetricSink
-    from odibi.contracts.observer import NOTICE, Observer
+    from odibi.contracts.observer import NOTICE, Observer, PlannedNode, RunFacts
     from odibi.contracts.option import option
     from odibi.contracts.secret import Secret, SecretStore
     from odibi.contracts.storage import ABSENT, ALWAYS, FolderStorage, Match, Stat, Storage, check_path
@@ -84,9 +84,9 @@ _HOMES = {
         "payload_of",
     ),
     "metric": ("Kind", "Measurement", "MetricSink"),
-    "executor": ("Executor", "Outcome", "State", "Task", "Work"),
+    "executor": ("Executor", "Outcome", "State", "Task", "Usage", "Work"),
     "secret": ("Secret", "SecretStore"),
-    "observer": ("NOTICE", "Observer"),
+    "observer": ("NOTICE", "Observer", "PlannedNode", "RunFacts"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -127,7 +127,9 @@ __all__ = [
     "MetricSink",
     "Observer",
     "Outcome",
+    "PlannedNode",
     "Progress",
+    "RunFacts",
     "RunLock",
     "RunRecord",
     "Schedule",
@@ -144,6 +146,7 @@ __all__ = [
     "Transform",
     "TransformContext",
     "TriggerSource",
+    "Usage",
     "Work",
     "WriteMode",
     "WriteReport",

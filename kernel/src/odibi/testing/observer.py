@@ -40,6 +40,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from odibi.contracts.engine import Column
 from odibi.contracts.executor import Outcome, State
 from odibi.errors import NodeError, TransformError
 from odibi.events import (
@@ -50,6 +51,7 @@ from odibi.events import (
     NodeRetried,
     NodeWarned,
     PluginFailed,
+    RowsSampled,
     StepFinished,
 )
 from odibi.redact import Redactor
@@ -68,6 +70,7 @@ KINDS = (
     "NodeWarned",
     "NodeProgressed",
     "StepFinished",
+    "RowsSampled",
     "NodeFinished",
     "PluginFailed",
 )
@@ -271,6 +274,17 @@ class ObserverSuite(ComponentSuite):
         }.items():
             assert PLANTED not in text, f"a secret that was masked shows in {what}"
 
+    def test_it_tells_no_secret(self, place: Path, subject: Any, capfd: pytest.CaptureFixture[str]) -> None:
+        """What comes from errors, details, warnings and rows is scrubbed by the facts of the run before it is told."""
+        extra = [attrs.evolve(each, run_id=EVERYTHING.run_id) for each in _extra(f"a {PLANTED} b", "node")]
+        with all_logged() as logged:
+            tell(subject, attrs.evolve(EVERYTHING, extra=extra, secrets=(PLANTED,)).events())
+            subject.close()
+        printed = capfd.readouterr()
+        told = {"what it told": self.told(place), "a log": logged(), "what it printed": printed.out + printed.err}
+        for what, text in told.items():
+            assert PLANTED not in text, f"a secret shows in {what}"
+
     # --- the order of things ----------------------------------------------------------------------------------------
 
     def test_it_takes_runs_one_after_another(self, subject: Any) -> None:
@@ -444,6 +458,7 @@ def _extra(text: str, node: str) -> list[Event]:
         NodeWarned(*at, node, text),
         NodeProgressed(*at, node, 1, 2, text, text),
         StepFinished(*at, node, "sql", 0, 0.1, 3, {"sql": text, text: [text]}),
+        RowsSampled(*at, node, "result", [{text: text}], (Column(text, "string"),), 1),
         NodeRetried(*at, node, 1, 0.5, error),
         NodeFinished(*at, node, Outcome(node, State.FAILED, error=error, worker=text, reason=text, warnings=(text,))),
         PluginFailed(*at, text, "handle", error, cut_off=False),

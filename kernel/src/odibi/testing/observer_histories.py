@@ -6,6 +6,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -13,8 +14,9 @@ import attrs
 import hypothesis.strategies as st
 
 from odibi.contracts.engine import Column, FrameInfo
-from odibi.contracts.executor import Outcome, State
+from odibi.contracts.executor import Outcome, State, Usage
 from odibi.contracts.format import WriteReport
+from odibi.contracts.observer import PlannedNode
 from odibi.errors import NodeError, NodeTimeout, TransformError, Transient, ValidationFailed
 from odibi.events import (
     Event,
@@ -24,10 +26,12 @@ from odibi.events import (
     NodeStarted,
     NodeWarned,
     PluginFailed,
+    RowsSampled,
     RunFinished,
     RunStarted,
     StepFinished,
 )
+from odibi.redact import Redactor
 
 
 class Fate(str, Enum):
@@ -86,6 +90,53 @@ def raised(error: BaseException, cause: BaseException | None = None) -> BaseExce
         return caught
 
 
+class Facts:
+    """What a made-up run is about; see :class:`odibi.contracts.observer.RunFacts`.
+
+    Args:
+        nodes: their names.
+        secrets: to be masked in whatever is scrubbed.
+    """
+
+    root = None
+    files = ()
+    command = ("odibi", "run", "odibi.yaml", "--pipeline", "daily")
+
+    def __init__(self, nodes: Sequence[str], secrets: Sequence[str] = ()) -> None:
+        self._nodes = nodes
+        self._redactor = Redactor()
+        for secret in secrets:
+            self._redactor.register(secret)
+
+    def scrub(self, value: Any) -> Any:
+        """The value with every secret masked."""
+        return self._redactor.scrub(value)
+
+    def nodes(self) -> Sequence[PlannedNode]:
+        """The plan: a chain."""
+        above = [(), *((name,) for name in self._nodes)]
+        source = {"digest": "cd34", "objects": 1, "bytes": 120, "newest": 1_767_225_600.0, "increment": ""}
+        return [
+            PlannedNode(
+                name,
+                depends_on,
+                "run",
+                "its code changed",
+                {"read": {"path": "orders.csv"}},
+                engine="pandas",
+                reads="raw:orders.csv",
+                writes="lake:orders.parquet",
+                fingerprint="ab12",
+                source=source,
+            )
+            for name, depends_on in zip(self._nodes, above, strict=False)
+        ]
+
+    def config(self) -> Mapping[str, Any]:
+        """The project."""
+        return {"name": "shop", "connections": {"raw": {"type": "local", "options": {"base_path": "./raw"}}}}
+
+
 @attrs.define
 class Run:
     """A run that can be told.
@@ -96,6 +147,7 @@ class Run:
         told_to: how many of its events come before it is aborted; all if ``None``.
         seed: which nodes' events come between which.
         extra: further events, which come before the last.
+        secrets: what its facts mask.
     """
 
     nodes: Sequence[tuple[str, Fate]]
@@ -103,6 +155,7 @@ class Run:
     told_to: int | None = None
     seed: int = 0
     extra: Sequence[Event] = ()
+    secrets: Sequence[str] = ()
 
     def events(self) -> list[Event]:
         """All events, in an order in which they can come."""
@@ -111,7 +164,8 @@ class Run:
         states = Counter(_STATES.get(fate, State.SUCCEEDED).value for _, fate in self.nodes)
         state = "failed" if states["failed"] else "cancelled" if states["cancelled"] else "succeeded"
         plugins = (("odibi-pandas", "0.1.0"), ("odibi-local", "0.1.0"))
-        started = RunStarted(*clock.now(), "daily", "shop", len(self.nodes), 4, plugins)
+        facts = Facts([name for name, _ in self.nodes], self.secrets)
+        started = RunStarted(*clock.now(), "daily", "shop", len(self.nodes), 4, plugins, facts=facts)
         told = [started, *self._mixed(stories), *self.extra]
         if any(fate is Fate.WARNED for _, fate in self.nodes):
             cut = raised(ValueError("a sink is full"))
@@ -162,6 +216,7 @@ class Run:
             write=WriteReport(rows=3, bytes=120, paths=(f"{node}.csv",)) if fate is Fate.WROTE else None,
             warnings=warnings,
             quarantined=2 if fate is Fate.WARNED else 0,
+            usage=Usage(0.5, 1 << 20) if state is State.SUCCEEDED else None,
         )
         told.append(NodeFinished(*clock.now(), node, outcome))
         return told
@@ -173,10 +228,13 @@ class Run:
             ("sql", 0, 3, sql),
             ("function", 1, None, {}),
         ]
-        return [
-            StepFinished(*clock.now(), node, step, position, 0.25, rows, dict(detail))
+        schema = (Column("id", "int64"), Column("price", "decimal128(10, 2)"))
+        told: list[Event] = [
+            StepFinished(*clock.now(), node, step, position, 0.25, rows, dict(detail), schema)
             for step, position, rows, detail in steps
         ]
+        sample: list[dict[str, Any]] = [{"id": 1, "price": Decimal("9.99")}, {"id": None, "price": None}]
+        return [*told, RowsSampled(*clock.now(), node, "result", sample, schema, 3)]
 
 
 class _Clock:

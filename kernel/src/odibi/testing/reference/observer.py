@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from odibi.contracts.option import option
-from odibi.events import Event, NodeFinished
+from odibi.events import Event, NodeFinished, RunStarted
 
 if TYPE_CHECKING:
     from odibi.contracts.executor import Outcome
@@ -37,6 +37,7 @@ class EventList:
         None, help="A file to which a line of JSON an event is added; by default none.", is_path=True
     )
     _kept: OrderedDict[str, list[Event]] = attrs.field(factory=OrderedDict, init=False, repr=False)
+    _facts: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
     _lock: Any = attrs.field(factory=threading.Lock, init=False, repr=False)
 
     def handle(self, event: Event) -> None:
@@ -45,12 +46,19 @@ class EventList:
             if event.run_id not in self._kept:
                 self._kept[event.run_id] = []
                 while len(self._kept) > self.runs:
-                    self._kept.popitem(last=False)
+                    self._facts.pop(self._kept.popitem(last=False)[0], None)
             self._kept[event.run_id].append(event)
+            if isinstance(event, RunStarted) and event.facts is not None:
+                self._facts[event.run_id] = event.facts
             if self.file is not None:
                 # Opened each time, so that nothing is held and what was written stays whatever happens.
                 with Path(self.file).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(as_data(event)) + "\n")
+                    file.write(json.dumps(self.line(event)) + "\n")
+
+    def line(self, event: Event) -> Any:
+        """The event as JSON values, without the secrets of its run."""
+        facts = self._facts.get(event.run_id)
+        return as_data(event) if facts is None else facts.scrub(as_data(event))
 
     def close(self) -> None:
         """Nothing is held; what was kept stays."""
@@ -78,7 +86,8 @@ def as_data(thing: Any, depth: int = 0) -> Any:
         said: dict[str, Any] = {"error": type(thing).__name__, "message": str(thing)}
         return said if cause is None else {**said, "cause": as_data(cause, depth + 1)}
     if attrs.has(type(thing)):
-        fields = {name: as_data(getattr(thing, name), depth + 1) for name in attrs.fields_dict(type(thing))}
+        names = [name for name in attrs.fields_dict(type(thing)) if name != "facts"]
+        fields = {name: as_data(getattr(thing, name), depth + 1) for name in names}
         return {"kind": type(thing).__name__, **fields}
     if isinstance(thing, Mapping):
         return {str(key): as_data(value, depth + 1) for key, value in thing.items()}

@@ -25,6 +25,7 @@ from odibi.events import (
     NodeStarted,
     NodeWarned,
     PluginFailed,
+    RowsSampled,
     RunFinished,
     RunStarted,
     StepFinished,
@@ -487,3 +488,19 @@ class LimitsMessages(EventList):
         if isinstance(event, NodeWarned) and len(event.message) > 65_536:
             raise ValueError("413 the request is too large")
         super().handle(event)
+
+
+@zoo.defect
+class TellsSecrets(EventList):
+    """It writes what events say as they say it."""
+
+    def line(self, event: Event) -> Any:
+        return as_data(event)
+
+
+@zoo.defect
+class ScrubsMessagesAlone(EventList):
+    """It scrubs errors and warnings, and not the rows that it is shown."""
+
+    def line(self, event: Event) -> Any:
+        return as_data(event) if isinstance(event, RowsSampled) else super().line(event)
