@@ -27,11 +27,11 @@ REQUIRE_ALL = os.environ.get("ODIBI_REQUIRE_ALL", "") not in ("", "0")
 WITHOUT = os.environ.get("ODIBI_WITHOUT", "").replace(",", " ").split()
 """Modules that are not here on purpose: the environment with every package has them, and runs what needs them."""
 
-APART = (
-    "odibi-*/*",
-    "kernel/test_digest.py",
-)
-"""Modules of tests, below this folder, that ``--together`` passes over. A new one of the kernel's runs in both."""
+APART = ("odibi-*/*",)
+"""Modules of tests, below this folder, that ``--together`` passes over.
+
+None of the kernel's: it looks at what is installed, and must not mind.
+"""
 
 NEEDS_MORE = ("*/test_*conformance.py::test_a_reader_that_goes_direct_reads_the_same",)
 """Tests of such modules that it runs all the same: a package's own environment lacks what they need."""
@@ -65,9 +65,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what has been tested apart."""
     if config.getoption("--together"):
-        left = [each for each in items if _passed_over(each.path, each.name.partition("[")[0])]
+        kept: list[pytest.Item] = []
+        left: list[pytest.Item] = []
+        for each in items:
+            (left if _passed_over(each.path, each.name.partition("[")[0]) else kept).append(each)
         config.hook.pytest_deselected(items=left)
-        items[:] = [each for each in items if each not in left]
+        items[:] = kept
 
 
 def _reason(longrepr: object) -> str:

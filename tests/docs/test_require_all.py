@@ -90,7 +90,6 @@ MORE = "test_a_reader_that_goes_direct_reads_the_same"
 ALL_OF_THEM = {
     "integration/test_them.py::test_it",
     "kernel/test_plan.py::test_it",
-    "kernel/test_digest.py::test_it",
     "odibi-local/test_files.py::test_it",
     "odibi-local/test_conformance.py::test_it",
     f"odibi-local/test_conformance.py::{MORE}[a]",
@@ -124,7 +123,6 @@ def test_what_was_tested_apart_is_passed_over_where_all_is_together(tmp_path: Pa
     ("module", "test", "allowed"),
     [
         ("kernel/test_plan.py", "test_it", True),
-        ("kernel/test_digest.py", "test_it", False),
         ("odibi-local/test_files.py", "test_it", False),
         ("odibi-local/test_conformance.py", "test_it", False),
         ("odibi-local/test_conformance.py", MORE, True),
