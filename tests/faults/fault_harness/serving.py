@@ -43,7 +43,7 @@ def until(holds: Callable[[], object], place: Path, patience: float) -> None:
     while not holds():
         said = {path.name: path.read_text()[-2000:] for path in place.glob("*.err")}
         assert time.monotonic() < deadline, f"it does not come to be: {said}"
-        time.sleep(0.005)
+        time.sleep(0.001)
 
 
 @contextmanager
