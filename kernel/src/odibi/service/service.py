@@ -574,7 +574,7 @@ class Service:
         try:
             found = attempt(flow.stream, begun, flow.pipeline, self._observers(), started, served.lock)
         except Exception as error:
-            _log.exception("%s: the run could not be begun", flow.name)
+            _log.exception("%s: it could not be tried", flow.name)
             found = Attempt(Verdict.PUT_OFF, f"{type(error).__name__}: {error}")
         found = attrs.evolve(found, error=served.scrub(found.error))
         took = time.monotonic() - since if found.run_id else None
@@ -668,8 +668,10 @@ class Service:
         """Moments that were passed over while this ran are not to be made up for by a later service."""
         flow = job.flow
         skipped, flow.skipped = flow.skipped, None
+        if skipped is None:
+            return  # as ever with a source, whose offsets are no moments
         moment = job.moment or moment_in(job.batch.batch.offset)
-        if skipped is not None and moment is not None and skipped > moment:
+        if moment is not None and skipped > moment:
             flow.stream.store.move({flow.name: skipped.isoformat()}, lock=flow.served.lock)
 
 
