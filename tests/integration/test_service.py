@@ -328,3 +328,23 @@ def test_what_cannot_be_served_is_told(place: Place) -> None:
     told = place.odibi("serve", code=2)
     assert "odibi.yaml:" in told
     assert "Traceback" not in told
+
+
+def test_what_would_surprise_is_said_beforehand(place: Place) -> None:
+    place.arrive("a", 1)
+    told = place.odibi("run", "-p", "orders", "-p", "nothing", code=2)
+    assert "reads all that there is" not in told, "nothing is run"
+    done = subprocess.run(
+        [sys.executable, "-m", "odibi", "run", "-p", "orders", "--json"],
+        cwd=place.folder, capture_output=True, text=True, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    assert done.stderr.startswith("warning: node 'orders' reads all that there is, as this run consumes no batch of 'l")
+    assert all(json.loads(line) for line in done.stdout.splitlines())
+    begin = PROJECT.index("triggers:")
+    (place.folder / "odibi.yaml").write_text(
+        PROJECT[:begin] + "pipelines: [{pipeline: p, nodes: [{name: n, function: same}]}]\n"
+    )
+    (place.folder / "transforms.py").write_text("def same(): return 1\n")
+    with place.serving("--idle", "10ms") as service:
+        assert service.wait(PATIENCE) == 0
+    assert "nothing will ever start a pipeline of 'shop': it has no triggers; add some" in place.log

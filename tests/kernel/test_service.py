@@ -16,7 +16,7 @@ import pytest
 from odibi.api import LoadedProject
 from odibi.contracts import Batch
 from odibi.errors import AccessDenied, Conflict, NotFound, OdibiError, OptionError, Transient
-from odibi.model import Checkpoints, ComponentConfig, Misfire, Node, Overlap, Pipeline, Project, Trigger
+from odibi.model import Checkpoints, ComponentConfig, Misfire, Mode, Node, Overlap, Pipeline, Project, Trigger
 from odibi.run.executors import InlineExecutor
 from odibi.service.service import Service
 from odibi.service.streams import DEATHS, InFlight, Stream
@@ -219,6 +219,27 @@ def test_each_pipeline_of_a_trigger_has_a_stream_of_its_own() -> None:
         assert one.moments == two.moments == ["00:00:10", "00:00:20"]
         assert other.payloads == []
         assert [status.name for status in service.status()] == ["one/t", "two/t"]
+
+
+@pytest.mark.parametrize(("triggers", "after", "mode", "said"), [
+    ({}, False, Mode.BATCH, "add some under 'triggers' in the project file, such as a 'cron' or a 'file_watch'"),
+    ({}, False, Mode.STREAM, "('mode: stream') is run by: odibi run"),
+    ({"t": Trigger("every", enabled=False, options={"every": 1})}, False, Mode.BATCH, "remove 'enabled: false' from"),
+    ({"t": Trigger("every", options={"every": 1})}, False, Mode.BATCH, ""),
+    ({}, True, Mode.BATCH, ""),
+], ids=["none", "stream", "disabled", "one", "after"])  # fmt: skip
+def test_that_nothing_will_ever_begin_is_told(
+    triggers: dict[str, Trigger], after: bool, mode: Mode, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipelines = [attrs.evolve(pipeline("p", Calls(), after=("o",)), mode=mode), pipeline("o", Calls(), after=("x",))]
+    if not after:
+        pipelines = [attrs.evolve(each, after=()) for each in pipelines]
+    made = project(tuple(pipelines), triggers)
+    with serving(made, clock=Turned.at(BEGIN)):
+        pass
+    warnings = [it.getMessage() for it in caplog.records if it.levelname == "WARNING"]
+    assert len(warnings) == bool(said)
+    assert all(said in each for each in warnings)
 
 
 def test_a_trigger_that_is_not_enabled_starts_nothing() -> None:

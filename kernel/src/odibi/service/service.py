@@ -388,6 +388,8 @@ class Service:
     def _take_up(self, served: Served, now: float) -> None:
         """Begin to serve a project, from where it stands."""
         _log.info("serving '%s': %s", served.name, served.described())
+        if why := served.idle_because():
+            _log.warning("nothing will ever start a pipeline of '%s': %s", served.name, why)
         in_flight = served.open(moment_of(now))
         self._active = time.monotonic()
         with self._lock:
