@@ -299,7 +299,8 @@ def test_it_answers_over_http(place: Place) -> None:
         url = place.log.split("listening on ")[1].split()[0]
         eventually(lambda: asked("/ready", "tok-5ecret-tok")[0] == 200, place)
         assert asked("/metrics", "wrong")[0] == 401
-        eventually(lambda: 'odibi_service_runs_total{pipeline="ticks"' in asked("/metrics", "tok-5ecret-tok")[1], place)
+        ran = 'odibi_service_runs_total{project="shop",pipeline="ticks"'
+        eventually(lambda: ran in asked("/metrics", "tok-5ecret-tok")[1], place)
         service.send_signal(signal.SIGTERM)
         assert service.wait(PATIENCE) == 0
     assert "5ecret" not in place.log

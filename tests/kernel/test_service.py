@@ -529,7 +529,7 @@ def test_what_passes_and_keeps_a_run_from_beginning_does_not_count(
 
 
 def put_off_by(service: Service) -> int:
-    return service.counts.read().attempts.get(("p/t", "put_off"), 0)
+    return service.counts.read().attempts.get(("shop", "p/t", "put_off"), 0)
 
 
 def test_an_error_that_nobody_thought_of_is_tried_again() -> None:

@@ -66,6 +66,11 @@ class Flow:
         return self.stream.name
 
     @property
+    def full_name(self) -> str:
+        """Of the stream, with its project, as streams of several projects may have one name."""
+        return f"{self.served.name}:{self.name}"
+
+    @property
     def lane(self) -> tuple[str, str]:
         """What its jobs have in common with others that must not run at once."""
         return (self.served.name, self.stream.pipeline)
