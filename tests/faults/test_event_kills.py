@@ -31,7 +31,7 @@ PATIENCE = 120.0
 PROJECT = """
 project: shop
 engine: pandas
-checkpoints: sqlite
+checkpoints: {type: sqlite, keep_last: 100000}  # all runs stay on record
 connections:
   lake: {type: local, base_path: ./lake}
 triggers:
