@@ -528,6 +528,26 @@ def test_what_passes_and_keeps_a_run_from_beginning_does_not_count(
     resources.close()
 
 
+def test_what_is_put_off_waits_a_little_even_if_there_is_to_be_no_pause(
+    tmp_path: Path, matter: list[BaseException]
+) -> None:
+    calls, clock = Calls(), Turned.at(BEGIN)
+    made = on_cluster(project((pipeline("p", calls),), {"t": folder(tmp_path, retry_delay=0)}))
+    matter.append(Conflict("another run goes on"))
+    (tmp_path / "1").touch()
+    with serving(made, clock=clock) as service:
+        for count, pause in enumerate((0.1, 0.2, 0.4), 1):
+            eventually(lambda count=count: put_off_by(service) >= count)  # type: ignore[misc]
+            eventually(lambda: service.status()[0].state == "retrying")
+            clock.step(pause / 2)
+            eventually(service.idle)
+            assert put_off_by(service) == count
+            clock.advance(pause)
+        matter.clear()
+        clock.advance(1)
+        eventually(lambda: names(calls) == ["1"])
+
+
 def put_off_by(service: Service) -> int:
     return service.counts.read().attempts.get(("shop", "p/t", "put_off"), 0)
 

@@ -650,7 +650,7 @@ class Service:
 
     def _put_off(self, job: Job, batch: InFlight, found: Attempt) -> None:
         job.flow.put_off += 1
-        self._again(job, batch, job.flow.delay(job.flow.put_off), found.error)
+        self._again(job, batch, job.flow.pause(job.flow.put_off), found.error)
 
     def _again(self, job: Job, batch: InFlight, delay: float, error: str) -> None:
         flow = job.flow
