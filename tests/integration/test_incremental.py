@@ -489,7 +489,6 @@ def test_streams_shows_and_resets_the_watermark(root: Path) -> None:
     [
         ("checkpoints: {type: sqlite, path: runs.db}\n", "", "needs a checkpoint store"),
         ("format: csv, incr", "format: csv, chunk_rows: 5, incr", "cannot be read in chunks"),
-        ("path: in, format", "table: t, format", "only a path can be read incrementally, and this reads a table"),
         ("format: csv, incr", "format: csv, columns: [amount], incr", "not among the columns that are read"),
         ("{column: id}", "{column: id, lateness: 2h}", "Give 'key': the columns that no two rows share"),
         ("{column: id}", "{column: id, key: id}", "no row is late without 'lateness'"),

@@ -141,9 +141,6 @@ class NodeChecker:
         if self.checker.project.checkpoints is None:
             what = "a read that gives only what is new needs a checkpoint store, to know what that is"
             self.say(what, at, "Add 'checkpoints: sqlite' to the project.")
-        if read.path is None:
-            what = f"only a path can be read incrementally, and this reads a {'table' if read.table else 'query'}"
-            self.say(what, at, "Remove 'incremental', or read a path.")
         if read.chunk_rows is not None:
             self.say("what is read incrementally cannot be read in chunks", at, "Remove 'chunk_rows'.")
         if read.stream is not None:

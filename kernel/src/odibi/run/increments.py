@@ -203,7 +203,7 @@ class Increments:
             chosen = Increment(column, done.upto if done is not None else None, None, source, self._run_id)
         self._chosen[name] = chosen
         digest = hashlib.sha256(f"increment {self._watermark(name)} {chosen.nonce}".encode()).hexdigest()
-        place = f"{_read(self._nodes[name]).connection}:{_read(self._nodes[name]).path}"
+        place = _place(_read(self._nodes[name]))
         said = f"all rows of {place}"
         if chosen.above is not None:
             shown = not is_masked(self._nodes[name])
@@ -329,6 +329,12 @@ def needs_checkpoints(node: str) -> ConfigError:
 def is_masked(node: Node) -> bool:
     """Whether the values of the column by which a node reads what is new are not to be shown."""
     return node.sensitive is True or _read(node).incremental.column in (node.sensitive or ())  # type: ignore[union-attr]
+
+
+def _place(read: Read) -> str:
+    if read.query is not None:
+        return f"a query of {read.connection}"
+    return f"{read.connection}:{read.path or read.table}"
 
 
 def _named(columns: str | list[str]) -> str:
