@@ -465,6 +465,16 @@ def cli(root: Path, *command: str) -> str:
     return done.stdout
 
 
+def refused(root: Path, *command: str) -> str:
+    """What a command that has to fail says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "odibi", *command], cwd=root, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
 def test_streams_shows_and_resets_the_watermark(root: Path) -> None:
     put(root, "a", 1, 7)
     (root / "odibi.yaml").write_text(PROJECT)
@@ -482,6 +492,53 @@ def test_streams_shows_and_resets_the_watermark(root: Path) -> None:
     assert "begins anew" in cli(root, "streams", "reset", "sales/orders")
     cli(root, "run")
     assert logged(root) == [1, 1, 7, 7]
+
+
+def test_streams_shows_an_incremental_read(root: Path) -> None:
+    put(root, "a", 1, 7)
+    (root / "odibi.yaml").write_text(PROJECT.replace("{column: id}", "{column: id, lateness: 5, key: amount}"))
+    cli(root, "run")
+    shown = json.loads(cli(root, "streams", "show", "sales/orders", "--json"))
+    assert shown.pop("run")
+    assert shown == {
+        "stream": "sales/orders",
+        "type": "incremental",
+        "state": "waiting",
+        "column": "id",
+        "offset": {"type": "int", "value": "7"},
+        "in_flight": None,
+        "lateness": "5",
+        "key": ["amount"],
+        "keys": 1,
+    }
+    lines = cli(root, "streams", "show", "sales/orders").splitlines()
+    assert 'offset     {"type": "int", "value": "7"}' in lines
+    assert not [line for line in lines if line.startswith("in flight")]
+    (root / "odibi.yaml").write_text(PROJECT.replace("- name: orders", "- name: orders\n        sensitive: [id]"))
+    assert '"value": "***"' in cli(root, "streams", "show", "sales/orders")
+    said = refused(root, "streams", "pause", "sales/orders")
+    assert "it is an incremental read" in said
+    assert "did you mean 'sales/orders'" in refused(root, "streams", "show", "sales/order").lower()
+
+
+def test_a_trigger_of_the_name_of_a_node(root: Path) -> None:
+    pytest.importorskip("odibi_triggers")
+    put(root, "a", 1, 7)
+    (root / "odibi.yaml").write_text(PROJECT + "triggers: {orders: {type: interval, every: 1h}}\n")
+    cli(root, "run")
+    rows = json.loads(cli(root, "streams", "ls", "--json"))["streams"]
+    assert [(row["stream"], row["type"]) for row in rows] == [
+        ("sales/orders", "interval"), ("sales/orders", "incremental"),
+    ]  # fmt: skip
+    for command in ("show", "reset"):
+        assert "say --trigger or --read" in refused(root, "streams", command, "sales/orders")
+    assert json.loads(cli(root, "streams", "show", "sales/orders", "--trigger", "--json"))["type"] == "interval"
+    assert json.loads(cli(root, "streams", "show", "sales/orders", "--read", "--json"))["type"] == "incremental"
+    cli(root, "streams", "reset", "sales/orders", "--trigger")
+    assert stored(root)[0]["upto"] == {"type": "int", "value": "7"}
+    cli(root, "streams", "reset", "sales/orders", "--read")
+    assert stored(root) == (None, None)
+    assert "is no incremental read" in refused(root, "streams", "reset", "sales/nothing", "--read")
 
 
 @pytest.mark.parametrize(
