@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 
 import odibi
 from odibi import hookimpl
+from odibi.config.check import check_project
+from odibi.config.load import load_project
 from odibi.contracts.bounds import DIGEST, key_digest, kind_of
 from odibi.contracts.format import WriteMode
 from odibi.errors import DataError, OdibiError, RunFailed, StorageError
@@ -26,6 +29,7 @@ from odibi.run import late
 from odibi.run.increments import Increment, pin_of, watermark_of
 from odibi.run.late import Window, less
 from odibi.testing.reference.checkpoint import MemoryCheckpoints
+from odibi.testing.reference.engine import RowsEngine
 from odibi.testing.reference.storage import MemoryStorage, shelf
 
 PLACE = "odibi.testing.reference"
@@ -136,12 +140,20 @@ class Refusing(MemoryStorage):
         return super().write(path, data, **more)
 
 
+class Keyless(RowsEngine):
+    """Knows bounds, and no keys."""
+
+    capabilities = {"bounds": "full"}  # noqa: RUF012
+
+
 HOST = Host(
     plugins=[
         SimpleNamespace(
-            odibi_engines=hookimpl(lambda: {"rows": f"{PLACE}.engine:RowsEngine"}),
+            odibi_engines=hookimpl(lambda: {"rows": f"{PLACE}.engine:RowsEngine", "plain": f"{__name__}:Keyless"}),
             odibi_storages=hookimpl(lambda: {"memory": f"{__name__}:Refusing"}),
-            odibi_formats=hookimpl(lambda: {"rows.jsonl": f"{PLACE}.format:JsonLines"}),
+            odibi_formats=hookimpl(
+                lambda: {"rows.jsonl": f"{PLACE}.format:JsonLines", "plain.jsonl": f"{PLACE}.format:JsonLines"}
+            ),
             odibi_checkpoints=hookimpl(lambda: {"memory": f"{__name__}:Broken"}),
         )
     ],
@@ -151,7 +163,7 @@ LATENESS = 10
 LATE = Incremental("at", LATENESS, ("id",))
 
 
-def pipeline(name: str, incremental: Incremental = LATE) -> odibi.Pipeline:
+def pipeline(name: str, incremental: Incremental = LATE, engine: str = "rows") -> odibi.Pipeline:
     def log(path: str) -> Write:
         return Write("lake", path, format="jsonl", mode=WriteMode.APPEND)
 
@@ -159,7 +171,7 @@ def pipeline(name: str, incremental: Incremental = LATE) -> odibi.Pipeline:
     return odibi.Pipeline(
         "sales",
         [orders, Node("follower", depends_on=("orders",), write=log("two"))],
-        engine="rows",
+        engine=engine,
         connections={"lake": {"type": "memory", "name": name}},
         checkpoints={"type": "memory", "name": name},
         host=HOST,
@@ -300,6 +312,30 @@ def test_a_duration_of_a_column_of_numbers(name: str) -> None:
     put(name, "a", (1, 100))
     with pytest.raises(RunFailed, match="the column is int, of which 2:00:00 is no part"):
         pipeline(name, attrs.evolve(LATE, lateness=timedelta(hours=2))).run()
+
+
+def test_an_engine_without_keys_is_refused(name: str, tmp_path: Path) -> None:
+    put(name, "a", (1, 100))
+    pipeline(name, Incremental("at"), "plain").run()
+    put(name, "b", (2, 101))
+    with pytest.raises(RunFailed, match=r"cannot tell rows by their keys, as node 'orders' is to.*Remove 'lateness'"):
+        pipeline(name, engine="plain").run()
+    file = tmp_path / "odibi.yaml"
+    file.write_text(f"""
+project: shop
+engine: plain
+connections:
+  lake: {{type: memory, name: {json.dumps(name)}}}
+checkpoints: {{type: memory}}
+pipelines:
+  - pipeline: sales
+    nodes:
+      - name: orders
+        read: {{connection: lake, path: in, format: jsonl, incremental: {{column: at, lateness: 5, key: id}}}}
+""")
+    (problem,) = check_project(load_project(file), HOST)
+    assert "Tells the rows of a frame by their keys" in problem.what
+    assert "Remove 'lateness' and 'key'" in problem.remedy
 
 
 # --- against a model ------------------------------------------------------------------------------------------------

@@ -152,6 +152,8 @@ def kind_of_type(word: str) -> str | None:
         return "datetime with a zone" if "tz=" in word else "datetime"
     if word.startswith("decimal"):
         return "decimal"
+    if word.startswith("fixed_size_binary"):
+        return "bytes"
     return "int" if re.fullmatch(r"u?int\d+", word) else _WORDS.get(word)
 
 
