@@ -25,7 +25,7 @@ def main() -> None:
     gc.collect()
     if how == "trace":
         tracemalloc.start()
-    held = tracemalloc.get_traced_memory if how == "trace" else _resident
+    held = tracemalloc.get_traced_memory if how == "trace" else resident
     found: dict[str, float] = {}
 
     start = held()[0]
@@ -45,7 +45,7 @@ def main() -> None:
     print(json.dumps(found))
 
 
-def _resident() -> tuple[int, int]:
+def resident() -> tuple[int, int]:
     """Bytes in memory now, and at most so far; zeros where the system does not say."""
     status = Path("/proc/self/status")
     if not status.exists():

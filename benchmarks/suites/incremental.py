@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from benchmarks.crew import ROOT
 from benchmarks.figures import Report, Table, number
+from benchmarks.incremental_probe import WAYS
 from benchmarks.settings import Settings, progress
 
 NEW = 0.001
@@ -21,7 +26,9 @@ def measure(settings: Settings) -> Report:
     With ``quick``, 1 million.
     """
     report = Report("incremental")
-    table = Table("incremental: new rows of a Parquet file", ["how", "s, median", "rows given", "times as fast"])
+    table = Table(
+        "incremental: new rows of a Parquet file", ["how", "s, median", "MB, peak", "rows given", "times as fast"]
+    )
     report.tables.append(table)
     for needed in ("odibi_pandas", "odibi_local"):
         try:
@@ -34,20 +41,24 @@ def measure(settings: Settings) -> Report:
         path = Path(name) / "events.parquet"
         progress(f"incremental: making {rows:,} rows")
         above = _make(path, rows)
-        times: dict[str, list[float]] = {"read, then filter": [], "incremental": []}
+        times: dict[str, list[float]] = {how: [] for how in WAYS}
         given: dict[str, int] = {}
         for _ in range(3 if settings.quick else 5):
-            for how, read in (("read, then filter", _filtered), ("incremental", _bounded)):
+            for how, read in WAYS.items():
                 begin = time.perf_counter()
                 given[how] = read(path, above)
                 times[how].append(time.perf_counter() - begin)
+        progress("incremental: memory, in processes of their own")
+        peaks = {how: sorted(_peak(how, path, above) for _ in range(3))[1] for how in WAYS}
     medians = {how: sorted(each)[len(each) // 2] for how, each in times.items()}
     slow = medians["read, then filter"]
     for how, median in medians.items():
-        table.rows.append([how, number(median), f"{given[how]:,}", number(slow / median)])
-        report.raw.append({"how": how, "rows": rows, "seconds": times[how], "given": given[how]})
+        table.rows.append([how, number(median), number(peaks[how] / 1e6), f"{given[how]:,}", number(slow / median)])
+        raw = {"how": how, "rows": rows, "seconds": times[how], "peak": peaks[how], "given": given[how]}
+        report.raw.append(raw)
     table.note(f"{rows:,} rows of a moment, a key, an amount and a text, in row groups of 131,072; {NEW:.1%} are new")
     table.note("read, then filter: pandas.read_parquet with Arrow types, and a mask; in turns with the other")
+    table.note("MB, peak: what a new process takes at most while it reads, above what it held when all was imported")
     table.note("to be: 10 times as fast at least")
     return report
 
@@ -70,24 +81,8 @@ def _make(path: Path, rows: int) -> Any:
     return moments[rows - 1 - round(rows * NEW)].as_py()
 
 
-def _filtered(path: Path, above: Any) -> int:
-    import pandas as pd
-
-    frame = pd.read_parquet(path, dtype_backend="pyarrow")
-    return len(frame[frame["updated_at"] > above])
-
-
-def _bounded(path: Path, above: Any) -> int:
-    from odibi.contracts import Bound, Source
-    from odibi_local.storage import LocalStorage
-    from odibi_pandas.engine import PandasEngine
-    from odibi_pandas.formats.parquet import ParquetFormat
-
-    storage: Any = LocalStorage(base_path=str(path.parent))
-    after = Bound("updated_at", above)
-    source = Source(storage, "lake", ParquetFormat(), "parquet", path.name, after=after)
-    engine = PandasEngine()
-    try:
-        return len(engine.read(source))
-    finally:
-        engine.close()
+def _peak(how: str, path: Path, above: Any) -> float:
+    """Bytes that a process of its own took for it, above what it held before; 0 where the system does not say."""
+    command = [sys.executable, "-m", "benchmarks.incremental_probe", how, str(path), above.isoformat()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=600)
+    return float(json.loads(done.stdout)["peak"])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ def log(name, **settings):
     settings = {"mode": WriteMode.APPEND, "format": "parquet", **settings}
     return Write("lake", f"out/{name}", **settings)
 
-def pipeline(root, *more, format="csv", column="id", read=None, sql=None, write=True, **settings):
+def pipeline(root, *more, format="csv", column="id", late=(), read=None, sql=None, write=True, **settings):
     steps = Transform((Sql(sql),)) if sql else None
-    orders = Node("orders", read=Read("lake", "in", format=format, incremental=Incremental(column), **(read or {})),
+    new = Incremental(column, *late)
+    orders = Node("orders", read=Read("lake", "in", format=format, incremental=new, **(read or {})),
                   transform=steps, write=log("orders") if write is True else write)
     settings = {
         "engine": "pandas",
@@ -40,7 +42,10 @@ def pipeline(root, *more, format="csv", column="id", read=None, sql=None, write=
     connections = {"lake": {"type": "local", "base_path": str(root / "lake")}}
     return odibi.Pipeline("sales", [orders, *more], connections=connections, **settings)
 
-def followed(root):
+def late(root):
+    return followed(root, late=(10, ("amount",)))
+
+def followed(root, **settings):
     # What the second follower gives cannot be known from its inputs.
     return pipeline(
         root,
@@ -48,12 +53,14 @@ def followed(root):
         Node("stamped", depends_on=("orders",),
              transform=Transform((Sql("SELECT id, now() AS seen FROM orders"),)), write=log("stamped")),
         write=None,
+        **settings,
     )
 """
 made: dict[str, Any] = {}
 exec(DEFINITION, made)  # the same text is run by processes that are killed
 pipeline: Callable[..., odibi.Pipeline] = made["pipeline"]
 followed: Callable[..., odibi.Pipeline] = made["followed"]
+late: Callable[..., odibi.Pipeline] = made["late"]
 Incremental, Node, Read, Sql, Transform, Write, log = (
     made[name] for name in ("Incremental", "Node", "Read", "Sql", "Transform", "Write", "log")
 )
@@ -362,6 +369,67 @@ def test_a_kill_at_any_instant_loses_no_row_and_doubles_none(
     assert killed >= 10
 
 
+def test_late_rows_are_read_once(root: Path) -> None:
+    put(root, "a", 100, 97)
+    late(root).run()
+    put(root, "a", 100, 97, 95)
+    put(root, "b", 89, 96, 101, 97)
+    late(root).run()
+    put(root, "c", 102)
+    late(root).run()
+    assert logged(root, "plain") == logged(root, "stamped") == [95, 96, 97, 100, 101, 102]
+
+
+def test_late_rows_by_moments_and_a_key_of_several_columns(root: Path) -> None:
+    place = root / "lake/in/a.csv"
+    place.parent.mkdir(parents=True)
+    lines = ["shop,id,at", "a,1,2024-01-01 12:00:00", "b,1,2024-01-01 11:00:00.5", "a,1,2024-01-01 11:30:00"]
+    place.write_text("\n".join(lines))
+    sales = pipeline(root, column="at", late=(timedelta(minutes=90), ("shop", "id")))
+    sales.run()
+    place.write_text("\n".join([*lines, "a,2,2024-01-01 10:30:00.000001", "b,2,2024-01-01 10:30:00"]))
+    sales.run()
+    parts = [pd.read_parquet(each) for each in (root / "lake/out/orders").rglob("*.parquet")]
+    assert sorted(zip(*(pd.concat(parts)[name] for name in ("shop", "id")), strict=True)) == [
+        ("a", 1), ("a", 2), ("b", 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", [["1", "", "3"], ["1.5", "2.5", "3.5"]])
+def test_a_key_that_is_none(root: Path, values: list[str]) -> None:
+    (root / "lake/in").mkdir()
+    (root / "lake/in/a.csv").write_text("id,amount\n" + "".join(f"{at},{it}\n" for at, it in enumerate(values)))
+    with pytest.raises(RunFailed, match=r"column 'amount' of the key (has no value in 1 of 3 rows|is double)"):
+        late(root).run()
+    assert logged(root, "plain") == []
+
+
+def test_a_kill_at_any_instant_loses_no_late_row_and_doubles_none(tmp_path: Path) -> None:
+    """Also if more late rows have come when the run is tried again."""
+    killed, point = 0, 0.5
+    while True:
+        point += 0.5
+        root = tmp_path / str(point)
+        (root / "lake").mkdir(parents=True)
+        put(root, "a", 100, 98)
+        late(root).run()
+        put(root, "b", 97, 101, 95)
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, "late", str(root), str(point)],
+            capture_output=True, text=True, timeout=120, check=False, env=os.environ,
+        )  # fmt: skip
+        if done.returncode != -signal.SIGKILL:
+            assert done.returncode == 0, done.stderr
+            break
+        killed += 1
+        put(root, "c", 94, 100, 99)
+        for _ in range(2):
+            late(root).run()
+        for each in ("plain", "stamped"):
+            assert logged(root, each) == [94, 95, 97, 98, 99, 100, 101], f"{each}, killed at {point}"
+    assert killed >= 10
+
+
 PROJECT = """
 project: shop
 engine: pandas
@@ -397,6 +465,16 @@ def cli(root: Path, *command: str) -> str:
     return done.stdout
 
 
+def refused(root: Path, *command: str) -> str:
+    """What a command that has to fail says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "odibi", *command], cwd=root, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
 def test_streams_shows_and_resets_the_watermark(root: Path) -> None:
     put(root, "a", 1, 7)
     (root / "odibi.yaml").write_text(PROJECT)
@@ -416,20 +494,75 @@ def test_streams_shows_and_resets_the_watermark(root: Path) -> None:
     assert logged(root) == [1, 1, 7, 7]
 
 
+def test_streams_shows_an_incremental_read(root: Path) -> None:
+    put(root, "a", 1, 7)
+    (root / "odibi.yaml").write_text(PROJECT.replace("{column: id}", "{column: id, lateness: 5, key: amount}"))
+    cli(root, "run")
+    shown = json.loads(cli(root, "streams", "show", "sales/orders", "--json"))
+    assert shown.pop("run")
+    assert shown == {
+        "stream": "sales/orders",
+        "type": "incremental",
+        "state": "waiting",
+        "column": "id",
+        "offset": {"type": "int", "value": "7"},
+        "in_flight": None,
+        "lateness": "5",
+        "key": ["amount"],
+        "keys": 1,
+    }
+    lines = cli(root, "streams", "show", "sales/orders").splitlines()
+    assert 'offset     {"type": "int", "value": "7"}' in lines
+    assert not [line for line in lines if line.startswith("in flight")]
+    (root / "odibi.yaml").write_text(PROJECT.replace("- name: orders", "- name: orders\n        sensitive: [id]"))
+    assert '"value": "***"' in cli(root, "streams", "show", "sales/orders")
+    said = refused(root, "streams", "pause", "sales/orders")
+    assert "it is an incremental read" in said
+    assert "did you mean 'sales/orders'" in refused(root, "streams", "show", "sales/order").lower()
+
+
+def test_a_trigger_of_the_name_of_a_node(root: Path) -> None:
+    pytest.importorskip("odibi_triggers")
+    put(root, "a", 1, 7)
+    (root / "odibi.yaml").write_text(PROJECT + "triggers: {orders: {type: interval, every: 1h}}\n")
+    cli(root, "run")
+    rows = json.loads(cli(root, "streams", "ls", "--json"))["streams"]
+    assert [(row["stream"], row["type"]) for row in rows] == [
+        ("sales/orders", "interval"), ("sales/orders", "incremental"),
+    ]  # fmt: skip
+    for command in ("show", "reset"):
+        assert "say --trigger or --read" in refused(root, "streams", command, "sales/orders")
+    assert json.loads(cli(root, "streams", "show", "sales/orders", "--trigger", "--json"))["type"] == "interval"
+    assert json.loads(cli(root, "streams", "show", "sales/orders", "--read", "--json"))["type"] == "incremental"
+    cli(root, "streams", "reset", "sales/orders", "--trigger")
+    assert stored(root)[0]["upto"] == {"type": "int", "value": "7"}
+    cli(root, "streams", "reset", "sales/orders", "--read")
+    assert stored(root) == (None, None)
+    assert "is no incremental read" in refused(root, "streams", "reset", "sales/nothing", "--read")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("checkpoints: {type: sqlite, path: runs.db}\n", "", "needs a checkpoint store"),
         ("format: csv, incr", "format: csv, chunk_rows: 5, incr", "cannot be read in chunks"),
-        ("path: in, format", "table: t, format", "only a path can be read incrementally, and this reads a table"),
         ("format: csv, incr", "format: csv, columns: [amount], incr", "not among the columns that are read"),
-        ("{column: id}", "{column: id, lateness: 2h}", "unknown key 'lateness'"),
+        ("{column: id}", "{column: id, lateness: 2h}", "Give 'key': the columns that no two rows share"),
+        ("{column: id}", "{column: id, key: id}", "no row is late without 'lateness'"),
+        ("{column: id}", "{column: id, key: id, lateness: soon}", "'soon' is no duration"),
+        ("{column: id}", "{column: id, key: id, lateness: true}", "is no duration"),
+        ("{column: id}", "{column: id, key: id, lateness: 0}", "lateness is 0"),
+        ("{column: id}", "{column: id, key: id, lateness: -2}", "lateness is -2"),
+        ("format: csv, incr", "format: csv, columns: [id], incr", "'amount' of the key is not among the columns"),
         ("{column: id}", "{}", "missing key 'column'"),
         ("{column: id}", "{column: ''}", "the column has no name"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(root: Path, old: str, new: str, said: str) -> None:
-    (root / "odibi.yaml").write_text(PROJECT.replace(old, new))
+    text = PROJECT.replace(old, new)
+    if "of the key" in said:
+        text = text.replace("{column: id}", "{column: id, lateness: 5, key: [id, amount]}")
+    (root / "odibi.yaml").write_text(text)
     with pytest.raises(ConfigError) as caught:
         odibi.load(root / "odibi.yaml")
     assert said in str(caught.value)

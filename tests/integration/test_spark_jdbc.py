@@ -13,18 +13,25 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from glob import glob
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pyarrow as pa
 import pytest
+
+import odibi
 
 pytest.importorskip("pyspark")
 sys.path.insert(0, str(Path(__file__).parent))
 
 from spark_sessions import local_session
 
+from odibi.contracts import Bound
 from odibi.contracts.format import Source, Target, WriteMode
 from odibi.errors import DataError, NotFound, OdibiError
+from odibi.host import Host
+from odibi.model import Incremental, Node, Read, Write
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -132,7 +139,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def read(engine: Any, port: int) -> Callable[..., Any]:
     from odibi_spark.formats.jdbc import JdbcFormat
 
-    def done(storage: Any = None, *, columns: tuple[str, ...] | None = None, **more: Any) -> Any:
+    def done(
+        storage: Any = None, *, columns: tuple[str, ...] | None = None, after: Bound | None = None, **more: Any
+    ) -> Any:
         place = {name: more.pop(name, None) for name in ("table", "query", "path")}
         source = Source(
             storage=storage or Postgres(port),
@@ -140,6 +149,7 @@ def read(engine: Any, port: int) -> Callable[..., Any]:
             format=JdbcFormat(**more),
             format_name="jdbc",
             columns=columns,
+            after=after,
             **place,
         )
         return engine.read(source)
@@ -304,3 +314,100 @@ def test_a_connection_that_is_no_database(read: Callable[..., Any], port: int) -
 
     with pytest.raises(OdibiError, match="Name its package in the engine's option packages"):
         read(Undriven(port), table="orders")
+
+
+# --- the rows above and up to a value -------------------------------------------------------------------------------
+
+
+def pushed(frame: Any) -> str:
+    """The plan, as Spark tells it."""
+    return str(frame._jdf.queryExecution().executedPlan().toString())
+
+
+@pytest.mark.parametrize(
+    ("column", "above", "upto"),
+    [
+        ("id", 40, 60),
+        ("price", decimal.Decimal("40.25"), decimal.Decimal("60.250")),
+        ("day", dt.date(2013, 2, 10), dt.date(2013, 3, 2)),
+        ("at", dt.datetime(2013, 1, 2, 3, 44, 5, 6), dt.datetime(2013, 1, 2, 4, 4, 5, 6)),
+        (
+            "seen",
+            dt.datetime(2013, 1, 2, 1, 44, 5, tzinfo=dt.UTC),
+            dt.datetime(2013, 1, 2, 3, 4, 5, tzinfo=dt.timezone(dt.timedelta(hours=1))),
+        ),
+    ],
+)
+def test_the_database_leaves_out_what_is_not_meant(
+    read: Callable[..., Any], engine: Any, column: str, above: Any, upto: Any
+) -> None:
+    """In the types of its columns; what is in between is the same as if Spark had looked at all."""
+    query = """
+        select id, price, day, at + id * interval '1 minute' as at, seen + id * interval '1 minute' as seen from orders
+    """
+    found = read(query=query, after=Bound(column, above, upto))
+    assert [row["id"] for row in values(found)] == list(range(41, 61))
+    plan = pushed(found).replace(" ", "")
+    assert f"GreaterThan({column}," in plan
+    assert f"LessThanOrEqual({column}," in plan
+    newest = engine.newest(found, column)
+    assert (newest, type(newest)) == (upto, type(upto))
+    assert engine.newest(read(query=query, after=Bound(column, upto, above)), column) is None
+
+
+def test_texts_have_our_order_whatever_that_of_the_database_is(read: Callable[..., Any]) -> None:
+    words = "select word as id from unnest(array['b', 'a', 'B', 'ab', 'é', 'z']) as word"
+    for collation in ("C", "und-x-icu"):
+        query = f'select id collate "{collation}" as id from ({words}) as words'
+        assert [row["id"] for row in values(read(query=query, after=Bound("id", "a", "z")))] == ["ab", "b", "z"]
+        assert [row["id"] for row in values(read(query=query, after=Bound("id", "z")))] == ["é"]
+
+
+@attrs.frozen
+class Shop:
+    """The server, as a component."""
+
+    port: int
+
+    def native_options(self, for_: str) -> Mapping[str, Any]:
+        return Postgres(self.port).native_options(for_)
+
+    def uri(self, path: str) -> str:
+        return Postgres(self.port).uri(path)
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+@pytest.mark.parametrize("place", [{"table": "events"}, {"query": "select id, at from events"}])
+def test_runs_read_what_is_new(
+    write: Callable[..., Any], engine: Any, port: int, tmp_path: Path, place: dict[str, Any]
+) -> None:
+    storages = SimpleNamespace(odibi_storages=odibi.hookimpl(lambda: {"shop": f"{__name__}:Shop"}))
+    read = Read("shop", format="jdbc", incremental=Incremental("at"), **place)
+    sales = odibi.Pipeline(
+        "sales",
+        [Node("events", read=read, write=Write("lake", "out", format="parquet", mode=WriteMode.APPEND))],
+        engine="spark",
+        connections={
+            "shop": {"type": "shop", "port": port},
+            "lake": {"type": "local", "base_path": str(tmp_path / "lake")},
+        },
+        checkpoints={"type": "sqlite", "path": str(tmp_path / "runs.db")},
+        host=Host(plugins=[storages]),
+    )
+    (tmp_path / "lake").mkdir()
+
+    def put(*ids: int, mode: str = "append") -> None:
+        moments = pa.array([dt.datetime(2024, 1, it) for it in ids], pa.timestamp("us"))
+        write(pa.table({"id": pa.array(ids, pa.int64()), "at": moments}), "events", mode)
+
+    put(1, 2, mode="overwrite")
+    sales.run()
+    put(3)
+    (reason,) = sales.plan().reasons
+    assert reason.startswith("rows after 2024-01-02 00:00:00 of ")
+    sales.run()
+    sales.run(force=True)
+    out = engine.native.read.parquet(str(tmp_path / "lake/out")).toArrow()
+    assert sorted(out["id"].to_pylist()) == [1, 2, 3]

@@ -287,7 +287,7 @@ class Fingerprints:
         used: list[tuple[str, str]] = []
         if node.read is not None:
             described["read"] = self._read(node.read, engine, used)
-            if node.read.path is None:
+            if node.read.path is None and node.read.incremental is None:  # an increment has a version of its own
                 what = "a table" if node.read.table else "a query"
                 volatile = volatile or ("" if node.version else f"it reads {what}, which has no version to go by")
         steps: list[Any] = []

@@ -8,6 +8,7 @@ where file positions are known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -208,13 +209,19 @@ class Incremental:
     """Read what is new since the last run that succeeded, and nothing else.
 
     New is a row whose value in the column is strictly above the greatest that was read before. So the column should
-    grow: a row that comes later with a value as great as that, or smaller, is never read.
+    grow: a row that comes later with a value as great as that, or smaller, is never read. With ``lateness`` it is, as
+    long as it is not that late: then each run looks so far back once more, and leaves out the rows whose key was read.
 
     Attributes:
         column: numbers, texts, dates or moments; rows without a value are never read.
+        lateness: how far below the greatest value a row may be that comes later: a duration such as ``2h`` where the
+            column has dates or moments, a number where it has numbers.
+        key: the columns by which a row is known to have been read; given with ``lateness``.
     """
 
     column: str
+    lateness: float | timedelta | None = None
+    key: tuple[str, ...] = ()
 
 
 @attrs.frozen

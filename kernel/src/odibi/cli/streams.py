@@ -23,13 +23,17 @@ _LONGEST = 60
 """Characters of an offset that are shown in a list."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+read_option = click.option(
+    "--read/--trigger", "of_read", default=None, help="What STREAM is of, where a node and a trigger have one name."
+)
 
 
 @click.group()
 def streams() -> None:
     """See how far each pipeline has consumed what its triggers bring, and how far incremental reads have come.
 
-    A STREAM is PIPELINE/TRIGGER, or for an incremental read PIPELINE/NODE; ls lists them.
+    A STREAM is PIPELINE/TRIGGER, or for an incremental read PIPELINE/NODE; ls lists them. Those of incremental reads
+    can be shown and reset, and nothing else.
     """
 
 
@@ -65,13 +69,35 @@ def stream_called(loaded: LoadedProject, store: CheckpointStore, name: str) -> S
     Raises:
         NotFound: there is none of that name.
     """
+    from odibi.cli.watermarks import incremental_names
     from odibi.errors import NotFound
     from odibi.structure import did_you_mean
 
     found = {stream.name: stream for stream in _streams(loaded, store)}
-    if name not in found:
-        raise NotFound("the project has no such stream", where=name, remedy=did_you_mean(name, found))
-    return found[name]
+    if name in found:
+        return found[name]
+    reads = incremental_names(loaded.project)
+    if name in reads:
+        what = "it is an incremental read, which runs of its pipeline consume by themselves"
+        raise NotFound(what, where=name, remedy="It can be shown and reset: odibi streams show, odibi streams reset.")
+    raise NotFound("the project has no such stream", where=name, remedy=did_you_mean(name, [*found, *reads]))
+
+
+def _is_read(loaded: LoadedProject, store: CheckpointStore, name: str, of_read: bool | None) -> bool:
+    """Whether the stream is that of an incremental read, and not that of a trigger.
+
+    Raises:
+        UsageError: there are both, and nobody said which is meant; or there is none of the kind that is meant.
+    """
+    from odibi.cli.watermarks import incremental_names
+
+    is_read = name in incremental_names(loaded.project)
+    is_of_trigger = any(stream.name == name for stream in _streams(loaded, store))
+    if of_read is None and is_read and is_of_trigger:
+        raise click.UsageError(f"{name} is the stream of a trigger, and an incremental read; say --trigger or --read")
+    if of_read and not is_read:
+        raise click.UsageError(f"{name} is no incremental read")
+    return is_read if of_read is None else of_read
 
 
 @streams.command()
@@ -106,13 +132,31 @@ def ls(project: str, env: str | None, as_json: bool, log_level: str | None) -> N
 
 @streams.command()
 @click.argument("stream")
+@read_option
 @json_option
 @with_project
-def show(project: str, env: str | None, stream: str, as_json: bool, log_level: str | None) -> None:  # noqa: ARG001
-    """Show STREAM: its offset, the batch in flight, and the batches that were given up, with the errors."""
+def show(
+    project: str, env: str | None, stream: str, of_read: bool | None, as_json: bool, log_level: str | None  # noqa: ARG001
+) -> None:  # fmt: skip
+    """Show STREAM: its offset, the batch in flight, and the batches that were given up, with the errors.
+
+    Of an incremental read: the greatest value that was read, what a run that has not succeeded yet has begun to read,
+    and how many keys are known for rows that come late.
+    """
+    from odibi.cli.watermarks import watermark_shown
     from odibi.draw import visible
 
     with _opened(project, env, as_json=as_json) as (loaded, store, output):
+        if _is_read(loaded, store, stream, of_read):
+            shown = watermark_shown(loaded.project, store, stream)
+            if as_json:
+                output.data(shown)
+                return
+            for name, value in shown.items():
+                if value not in (None, [], 0):
+                    text = value if isinstance(value, str | int) else json.dumps(value)
+                    output.line(f"{name.replace('_', ' '):10} {visible(output.redactor.redact(str(text)))}")
+            return
         found = stream_called(loaded, store, stream)
         data = _data(loaded, found)
         letters = list(found.dead())
@@ -161,21 +205,23 @@ def resume(project: str, env: str | None, stream: str, log_level: str | None) ->
 
 @streams.command()
 @click.argument("stream")
+@read_option
 @click.option("--to", "offset", metavar="JSON", help="Go on behind this offset, instead of at the very beginning.")
 @with_project
-def reset(project: str, env: str | None, stream: str, offset: str | None, log_level: str | None) -> None:  # noqa: ARG001
+def reset(
+    project: str, env: str | None, stream: str, of_read: bool | None, offset: str | None, log_level: str | None  # noqa: ARG001
+) -> None:  # fmt: skip
     """Forget how far STREAM is consumed: all that its trigger brings comes again.
 
     No service may serve the project meanwhile. Of an incremental read all rows are read again, and appended again by
     nodes that append; no run of its pipeline may go on meanwhile.
     """
-    from odibi.cli.watermarks import is_watermark, reset_watermark
+    from odibi.cli.watermarks import reset_watermark
     from odibi.errors import Conflict
     from odibi.service.served import LEADER
 
     with _opened(project, env) as (loaded, store, output):
-        named = {each.name for each in _streams(loaded, store)}
-        if stream not in named and is_watermark(loaded.project, stream):
+        if _is_read(loaded, store, stream, of_read):
             if offset is not None:
                 raise click.UsageError("--to is for what a trigger brings; an incremental read can only begin anew")
             reset_watermark(loaded.project, store, stream)

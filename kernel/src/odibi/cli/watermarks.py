@@ -43,9 +43,39 @@ def watermark_rows(project: Project, store: CheckpointStore) -> list[dict[str, A
     ]
 
 
-def is_watermark(project: Project, stream: str) -> bool:
-    """Whether a name is that of an incremental read, as ``PIPELINE/NODE``."""
-    return any(f"{pipeline}/{node.name}" == stream for pipeline, node in incremental_reads(project))
+def incremental_names(project: Project) -> dict[str, tuple[str, Node]]:
+    """The incremental reads by their names, ``PIPELINE/NODE``; each with its pipeline and its node."""
+    return {f"{pipeline}/{node.name}": (pipeline, node) for pipeline, node in incremental_reads(project)}
+
+
+def watermark_shown(project: Project, store: CheckpointStore, stream: str) -> dict[str, Any]:
+    """What ``streams show`` says of an incremental read.
+
+    Args:
+        project: has the read.
+        store: knows how far it has come.
+        stream: ``PIPELINE/NODE``.
+    """
+    from odibi.run.increments import pin_of, watermark_of
+
+    pipeline, node = incremental_names(project)[stream]
+    assert node.read is not None
+    assert node.read.incremental is not None
+    incremental = node.read.incremental
+    told, pin = store.offset(watermark_of(pipeline, node.name)), store.offset(pin_of(pipeline, node.name))
+    window = (told or {}).get("window") or {}
+    return {
+        "stream": stream,
+        "type": "incremental",
+        "state": "waiting" if pin is None else "in flight",
+        "column": incremental.column,
+        "offset": _offset(node, told),
+        "in_flight": _offset(node, pin),
+        "run": (pin or told or {}).get("run"),
+        "lateness": None if incremental.lateness is None else str(incremental.lateness),
+        "key": list(incremental.key),
+        "keys": int(window.get("count", 0)),
+    }
 
 
 def reset_watermark(project: Project, store: CheckpointStore, stream: str) -> None:
@@ -61,10 +91,9 @@ def reset_watermark(project: Project, store: CheckpointStore, stream: str) -> No
     """
     from odibi.run.increments import pin_of, watermark_of
 
-    names = ((pipeline, node.name) for pipeline, node in incremental_reads(project))
-    pipeline, node = next(each for each in names if "/".join(each) == stream)
+    pipeline, node = incremental_names(project)[stream]
     lock = store.lock(pipeline)
     try:
-        store.move({watermark_of(pipeline, node): None, pin_of(pipeline, node): None}, lock=lock)
+        store.move({watermark_of(pipeline, node.name): None, pin_of(pipeline, node.name): None}, lock=lock)
     finally:
         lock.release()

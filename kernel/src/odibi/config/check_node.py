@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from odibi.chunking import chunk_faults
@@ -140,9 +141,6 @@ class NodeChecker:
         if self.checker.project.checkpoints is None:
             what = "a read that gives only what is new needs a checkpoint store, to know what that is"
             self.say(what, at, "Add 'checkpoints: sqlite' to the project.")
-        if read.path is None:
-            what = f"only a path can be read incrementally, and this reads a {'table' if read.table else 'query'}"
-            self.say(what, at, "Remove 'incremental', or read a path.")
         if read.chunk_rows is not None:
             self.say("what is read incrementally cannot be read in chunks", at, "Remove 'chunk_rows'.")
         if read.stream is not None:
@@ -156,6 +154,26 @@ class NodeChecker:
         if engine:
             remedy = "Remove 'incremental', or use an engine with the capability 'bounds', such as pandas."
             self.checker.able("engine", engine, "bounds", at, remedy)
+        if incremental.lateness is not None:
+            self._late(read, incremental, incremental.lateness, engine, at)
+        elif incremental.key:
+            what = "a key tells late rows from others, and no row is late without 'lateness'"
+            self.say(what, (*at, "key"), "Give 'lateness', or remove 'key'.")
+
+    def _late(self, read: Read, incremental: Incremental, lateness: float | timedelta, engine: str, at: Path) -> None:
+        length = lateness.total_seconds() if isinstance(lateness, timedelta) else lateness
+        if not 0 < length < float("inf"):
+            self.say(f"lateness is {lateness}", (*at, "lateness"), "Give a duration or a number above 0, or remove it.")
+        if not incremental.key:
+            what = "only a key tells which of the rows that are looked at again were read before"
+            self.say(what, (*at, "lateness"), "Give 'key': the columns that no two rows share.")
+        for name in incremental.key if read.columns is not None else ():
+            if name not in read.columns:  # type: ignore[operator]
+                what = f"column {name!r} of the key is not among the columns that are read"
+                self.say(what, (*at, "key"), f"Add {name!r} to 'columns'.")
+        if engine:
+            remedy = "Remove 'lateness' and 'key', or use an engine with the capability 'keys', such as pandas."
+            self.checker.able("engine", engine, "keys", at, remedy)
 
     def _stream(self, read: Read, stream: str, engine: str, at: Path) -> None:
         checker = self.checker

@@ -27,6 +27,7 @@ from odibi.model import (
     ComponentConfig,
     Connection,
     Function,
+    Incremental,
     Node,
     Operation,
     Pipeline,
@@ -63,7 +64,13 @@ _SCALARS: dict[Any, Schema] = {
 }
 _OPTIONS: Schema = {"type": "object"}
 _NAME: Schema = {"type": "string"}
-_DURATIONS = ((CachePolicy, "ttl"), (Checkpoints, "wait"), (Trigger, "grace"), (Trigger, "retry_delay"))
+_DURATIONS = (
+    (CachePolicy, "ttl"),
+    (Checkpoints, "wait"),
+    (Incremental, "lateness"),
+    (Trigger, "grace"),
+    (Trigger, "retry_delay"),
+)
 _DURATION: Schema = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"\d"}]}
 
 

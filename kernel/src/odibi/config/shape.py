@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ from odibi.model import (
     ComponentConfig,
     Connection,
     Function,
+    Incremental,
     Node,
     Operation,
     Pipeline,
@@ -153,6 +155,16 @@ def duration(data: Any, _: Any = None) -> float | None:
         return float(data) if isinstance(data, int | float) and not isinstance(data, bool) else seconds(str(data))
     except ValueError:
         refuse(f"{describe(data)} is no duration", "Write a number of seconds, or one with a unit, such as 36h or 7d.")
+
+
+def _lateness(data: Any, _: Any) -> float | timedelta | None:
+    """A number as it is, or a duration: which of them it has to be, only the column tells."""
+    if data is None or (isinstance(data, int | float) and not isinstance(data, bool)):
+        return plain(data)  # type: ignore[no-any-return]
+    try:
+        return timedelta(seconds=duration(data) or 0.0)
+    except OverflowError:
+        refuse(f"{describe(data)} is longer than any calendar", "Write a shorter duration, such as 36h or 7d.")
 
 
 def _cache_policy(converter: Converter) -> Any:
@@ -291,6 +303,7 @@ def project_converter() -> Converter:
     converter.register_structure_hook(ComponentConfig, _component)
     converter.register_structure_hook(Trigger, _trigger(converter))
     converter.register_structure_hook_func(lambda kind: bool(kind == Step), _step)
+    converter.register_structure_hook(Incremental, class_hook(Incremental, converter, hooks={"lateness": _lateness}))
     for cls in (Read, Write, Quarantine):
         converter.register_structure_hook(cls, class_hook(cls, converter, hooks={"options": _raw_options}))
     converter.register_structure_hook(Alert, _alert(converter))

@@ -9,7 +9,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from odibi.contracts.bounds import Value
+    from odibi.contracts.bounds import Bound, Value
     from odibi.contracts.format import Source, Target, WriteReport
     from odibi.contracts.storage import Storage
 
@@ -279,4 +279,37 @@ class BoundedEngine(Engine, Protocol):
             DataError: there is no such column, its type has no order to go by (truth values, lists), or the value is a
                 moment finer than a microsecond, which Python, and so a bound, cannot hold.
         """
+        ...
+
+
+@runtime_checkable
+class KeyedEngine(BoundedEngine, Protocol):
+    """An engine that tells the rows of a frame by their keys. Has the capability ``keys``.
+
+    A row without a key (null in one of its columns), and a key of a kind that is not among
+    :data:`odibi.contracts.bounds.KEY_KINDS` or whose column is not there, is a :class:`~odibi.errors.DataError`. Rows
+    are counted from 0, in the order of the frame, which no method changes.
+    """
+
+    def digests(self, frame: Frame, key: Sequence[str], bound: Bound) -> Iterator[tuple[int, bytes, Value]]:
+        """Of each row that ``bound`` means: where it is, :func:`odibi.contracts.bounds.key_digest` of its key, and its
+        value in the column of ``bound``.
+
+        Raises:
+            DataError: as above; or the column cannot be bound so, see :meth:`BoundedEngine.newest`.
+        """
+        ...
+
+    def newest_of_each(self, frame: Frame, key: Sequence[str], column: str) -> Frame:
+        """Of the rows that have one key, the one with the greatest value in a column; of several such, the first.
+
+        Args:
+            frame: as it was read; each row has a value in the column.
+            key: the names of its columns.
+            column: the name of the other.
+        """
+        ...
+
+    def without(self, frame: Frame, rows: Collection[int]) -> Frame:
+        """The frame without these rows; the columns and the order of the others stay."""
         ...

@@ -22,6 +22,7 @@ from odibi.contracts.bounds import Bound, as_json, from_json
 from odibi.contracts.capability import Level
 from odibi.errors import ConfigError, DataError, NotFound, Problem
 from odibi.plan import Action
+from odibi.run.late import Window, again, first, lowest
 from odibi.run.lazy import is_lazy
 from odibi.sources import SourceVersion
 
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
     from odibi.contracts.bounds import Value
     from odibi.contracts.checkpoint import CheckpointStore, RunLock, RunRecord
-    from odibi.contracts.engine import BoundedEngine, Engine, Frame
+    from odibi.contracts.engine import BoundedEngine, Engine, Frame, KeyedEngine
     from odibi.contracts.executor import Outcome
     from odibi.contracts.format import Source
-    from odibi.model import Node, Pipeline, Read
+    from odibi.model import Incremental, Node, Pipeline, Read
     from odibi.plan import Plan
     from odibi.run.resources import Resources
 
@@ -54,10 +55,12 @@ class Increment:
 
     Attributes:
         column: its name.
-        above, upto: the bounds, as in :class:`~odibi.contracts.bounds.Bound`. ``upto`` is open until it is known.
+        above, upto: the bounds, as in :class:`~odibi.contracts.bounds.Bound`. ``upto`` is open until it is known;
+            ``above`` is the watermark of before until then, and below it from then on if late rows are looked for.
         source: the digest of the source's version when a run first planned to read it.
         nonce: what tells it from any other increment.
         run_id: the run that pinned it last.
+        window: the keys by which late rows are known to have been read; ``None`` if none are read.
     """
 
     column: str
@@ -66,10 +69,11 @@ class Increment:
     source: str = ""
     nonce: str = ""
     run_id: str = ""
+    window: Window | None = None
 
     def told(self) -> dict[str, Any]:
         """What the store keeps; JSON values."""
-        return {
+        told: dict[str, Any] = {
             "column": self.column,
             "above": None if self.above is None else as_json(self.above),
             "upto": None if self.upto is None else as_json(self.upto),
@@ -77,6 +81,9 @@ class Increment:
             "nonce": self.nonce,
             "run": self.run_id,
         }
+        if self.window is not None:
+            told["window"] = self.window.told()
+        return told
 
     @classmethod
     def of(cls, told: Any, where: str) -> Increment:
@@ -87,7 +94,8 @@ class Increment:
         """
         try:
             above, upto = (None if told[key] is None else from_json(told[key]) for key in ("above", "upto"))
-            return cls(told["column"], above, upto, told["source"], told["nonce"], told["run"])
+            window = Window.of(told["window"]) if told.get("window") is not None else None
+            return cls(told["column"], above, upto, told["source"], told["nonce"], told["run"], window)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"what the checkpoint store says of it cannot be read: {error}",
@@ -108,7 +116,8 @@ class Increments:
         lock: the right to pin.
 
     Raises:
-        DataError: a watermark is of another column than the one that is read by now, or cannot be read.
+        DataError: a watermark is of another column than the one that is read by now, or of another key, or cannot be
+            read.
     """
 
     def __init__(
@@ -143,13 +152,22 @@ class Increments:
         return watermark_of(self._pipeline.name, name)
 
     def _checked(self, found: Increment, name: str) -> Increment:
-        column = _read(self._nodes[name]).incremental.column  # type: ignore[union-attr]
-        if found.column != column:
+        now = self._incremental(name)
+        was: Any = found.column
+        to_be: Any = now.column
+        if was == to_be and found.window is not None and now.lateness is not None:
+            was, to_be = list(found.window.key), list(now.key)
+        if was != to_be:
             raise DataError(
-                f"it was read by column {found.column!r} so far, and is to be read by {column!r}",
+                f"it was read by {_named(was)} so far, and is to be read by {_named(to_be)}",
                 where=f"node '{name}'",
                 remedy=f"Begin anew with: odibi streams reset {self._pipeline.name}/{name}.",
             )
+        return found
+
+    def _incremental(self, name: str) -> Incremental:
+        found = _read(self._nodes[name]).incremental
+        assert found is not None
         return found
 
     # --- planning ---------------------------------------------------------------------------------------------------
@@ -181,15 +199,17 @@ class Increments:
         elif done is not None and source and done.source == source and name not in self._anew:
             chosen = done
         else:
-            column = _read(self._nodes[name]).incremental.column  # type: ignore[union-attr]
+            column = self._incremental(name).column
             chosen = Increment(column, done.upto if done is not None else None, None, source, self._run_id)
         self._chosen[name] = chosen
         digest = hashlib.sha256(f"increment {self._watermark(name)} {chosen.nonce}".encode()).hexdigest()
-        place = f"{_read(self._nodes[name]).connection}:{_read(self._nodes[name]).path}"
+        place = _place(_read(self._nodes[name]))
         said = f"all rows of {place}"
         if chosen.above is not None:
             shown = not is_masked(self._nodes[name])
             said = f"rows after {chosen.above} of {place}" if shown else f"new rows of {place}"
+            if self._incremental(name).lateness is not None and chosen.upto is None:
+                said += ", and late ones"
         return attrs.evolve(now or SourceVersion(digest, 0, 0, 0.0), digest=digest, increment=said)
 
     def begin_anew(self, plan: Plan) -> bool:
@@ -217,31 +237,67 @@ class Increments:
             DataError: the column is not there, or is of another type than before.
             StorageError: the pin cannot be written.
         """
-        if self._resources.host.capability("engine", engine_name, "bounds").level is Level.NONE:
-            what = f"the engine '{engine_name}' cannot read by the values of a column, as node '{name}' is to."
-            raise ConfigError([Problem(what, None, "Remove 'incremental', or use another engine.")])
+        self._require(name, engine_name, "bounds", "read by the values of a column", "'incremental'")
         it = self._chosen[name]
-        column = it.column
         if it.upto is not None:
-            return engine.read(attrs.evolve(source, after=Bound(column, it.above, it.upto)))
-        frame = engine.read(attrs.evolve(source, after=Bound(column, it.above)))
-        newest = cast("BoundedEngine", engine).newest(frame, column)
-        if newest is None:
-            if it.above is None:
-                return frame  # there has never been a row, and so there is no place to go on from
-            newest = it.above
+            return self._pinned(name, engine_name, engine, source, it)
+        frame, pinned = self._looked_at(name, engine_name, engine, source, it)
+        if pinned is None:
+            return frame
         with self._changing:
-            pinned = self._chosen[name]
-            first = pinned.upto is None
-            if first:
-                pinned = attrs.evolve(it, upto=newest, run_id=self._run_id)
+            is_first = self._chosen[name].upto is None
+            if is_first:
                 self._store.move({pin_of(self._pipeline.name, name): pinned.told()}, lock=self._lock)
                 self._pins[name] = self._chosen[name] = pinned
-        if first and not is_lazy(self._resources, engine_name):
+            pinned = self._chosen[name]
+        if is_first and not is_lazy(self._resources, engine_name):
             return frame
         # Rows of a lazy frame are read when somebody needs them, and more may have come by then. And an attempt that
         # timed out may have found out that it is not the first only now.
-        return engine.read(attrs.evolve(source, after=Bound(column, pinned.above, pinned.upto)))
+        return self._pinned(name, engine_name, engine, source, pinned)
+
+    def _looked_at(
+        self, name: str, engine_name: str, engine: Engine, source: Source, it: Increment
+    ) -> tuple[Frame, Increment | None]:
+        """What is new, and what to pin for it; ``None`` if there is no place to go on from."""
+        lateness, where = self._incremental(name).lateness, f"node '{name}'"
+        seen, low = None, it.above
+        if lateness is not None:
+            self._require(name, engine_name, "keys", "tell rows by their keys", "'lateness' and 'key'")
+            seen = self._window(name, it)
+            low = lowest(seen, it.above, lateness, where)
+        frame = engine.read(attrs.evolve(source, after=Bound(it.column, low)))
+        newest = cast("BoundedEngine", engine).newest(frame, it.column)
+        if it.above is not None and (newest is None or newest < it.above):  # type: ignore[operator]
+            newest = it.above
+        if newest is None:
+            return frame, None  # there has never been a row
+        window = None
+        if seen is not None and lateness is not None:
+            keyed = cast("KeyedEngine", engine)
+            frame, window = first(keyed, frame, it.column, newest, seen, lateness, where)
+        return frame, attrs.evolve(it, above=low, upto=newest, run_id=self._run_id, window=window)
+
+    def _pinned(self, name: str, engine_name: str, engine: Engine, source: Source, pin: Increment) -> Frame:
+        """The rows of an increment whose upper bound is known, whatever has come meanwhile."""
+        frame = engine.read(attrs.evolve(source, after=Bound(pin.column, pin.above, pin.upto)))
+        if pin.window is None:
+            return frame
+        self._require(name, engine_name, "keys", "tell rows by their keys", "'lateness' and 'key'")
+        keyed, seen = cast("KeyedEngine", engine), self._window(name, pin)
+        return again(keyed, frame, pin.column, seen, pin.window, f"node '{name}'")
+
+    def _window(self, name: str, it: Increment) -> Window:
+        """The keys that are known before an increment; if there are none, those to come are above its lower bound."""
+        done = self._done.get(name)
+        if done is not None and done.window is not None:
+            return done.window
+        return Window(it.window.key if it.window is not None else self._incremental(name).key, (), it.above)
+
+    def _require(self, name: str, engine_name: str, capability: str, what: str, without: str) -> None:
+        if self._resources.host.capability("engine", engine_name, capability).level is Level.NONE:
+            said = f"the engine '{engine_name}' cannot {what}, as node '{name}' is to."
+            raise ConfigError([Problem(said, None, f"Remove {without}, or use another engine.")])
 
     def offsets(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         """How far the reads have come once this run has succeeded, for the transaction that ends it.
@@ -253,7 +309,8 @@ class Increments:
         moved: dict[str, Any] = {}
         for name, pin in self._pins.items():
             if name in good and self._followers[name] <= good:
-                moved[self._watermark(name)] = pin.told()
+                settled = pin.window.settled() if pin.window is not None else None
+                moved[self._watermark(name)] = attrs.evolve(pin, window=settled).told()
                 moved[pin_of(self._pipeline.name, name)] = None
         return moved
 
@@ -272,6 +329,16 @@ def needs_checkpoints(node: str) -> ConfigError:
 def is_masked(node: Node) -> bool:
     """Whether the values of the column by which a node reads what is new are not to be shown."""
     return node.sensitive is True or _read(node).incremental.column in (node.sensitive or ())  # type: ignore[union-attr]
+
+
+def _place(read: Read) -> str:
+    if read.query is not None:
+        return f"a query of {read.connection}"
+    return f"{read.connection}:{read.path or read.table}"
+
+
+def _named(columns: str | list[str]) -> str:
+    return f"column {columns!r}" if isinstance(columns, str) else f"the key {', '.join(columns)}"
 
 
 def _read(node: Node) -> Read:

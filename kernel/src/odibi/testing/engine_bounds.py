@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from odibi.contracts.bounds import Bound
+from odibi.contracts.bounds import Bound, key_digest
 from odibi.errors import DataError
 from odibi.testing.component import needs
 from odibi.testing.engine_base import PEOPLE, Bench, EngineBase
 from odibi.testing.frames import Table, assert_same
 
 if TYPE_CHECKING:
-    from odibi.contracts.engine import BoundedEngine
+    from odibi.contracts.engine import BoundedEngine, KeyedEngine
 
 NUMBERS = (9, 100, 20240103, -5, 10, 0, 9)
 """In an order that is neither theirs nor that of their texts; one of them comes twice."""
@@ -23,6 +23,15 @@ NUMBERS = (9, 100, 20240103, -5, 10, 0, 9)
 
 def _rows(values: Any) -> Table:
     return Table.of(id=("int64", list(values)), at=("int64", list(range(len(values)))))
+
+
+KEYED = Table.of(
+    id=("int64", [1, 2, 1, 1, 2, 3]),
+    name=("string", ["a", "b", "a", "a", "a", "ab"]),
+    at=("int64", [5, 2, 7, 7, 9, 3]),
+    note=("string", ["x", "x", "first", "second", "x", "x"]),
+)
+"""Rows some of which share a key, in no order."""
 
 
 class BoundPromises(EngineBase):
@@ -124,3 +133,55 @@ class BoundPromises(EngineBase):
             engine.newest(frame, "when")
         with pytest.raises(DataError):
             engine.newest(bench.frame(Table.of(yes=("bool", [True, False]))), "yes")
+
+    # --- keys -------------------------------------------------------------------------------------------------------
+
+    @needs("keys")
+    def test_the_digests_of_keys(self, bench: Bench) -> None:
+        """Of the rows that are meant, with where they are and their values; the same for the same key, in any frame."""
+        engine: KeyedEngine = bench.engine  # type: ignore[assignment]
+        frame = bench.frame(KEYED)
+        at = ["id", "name", "at"].index
+        meant = [(place, row) for place, row in enumerate(KEYED.rows) if 2 < row[at("at")] <= 8]
+        for key in (["id"], ["name"], ["id", "name"], ["name", "id"]):
+            found = list(engine.digests(frame, key, Bound("at", 2, 8)))
+            assert found == [(place, key_digest([row[at(it)] for it in key]), row[at("at")]) for place, row in meant]
+        assert len(list(engine.digests(frame, ["id"], Bound("at")))) == len(KEYED.rows)
+        assert not list(engine.digests(frame, ["id"], Bound("at", 100)))
+
+    @needs("keys")
+    def test_the_newest_row_of_each_key(self, bench: Bench) -> None:
+        """By its value and not by its place; of equal ones the first; all in the order that they had."""
+        engine: KeyedEngine = bench.engine  # type: ignore[assignment]
+        frame = bench.frame(KEYED)
+        found = bench.table(engine.newest_of_each(frame, ["id"], "at"))
+        assert [row[2] for row in found.rows] == [7, 9, 3]
+        found = bench.table(engine.newest_of_each(frame, ["id", "name"], "at"))
+        assert [row[2] for row in found.rows] == [2, 7, 9, 3]
+        assert [row[3] for row in found.rows] == ["x", "first", "x", "x"]
+        assert_same(bench.table(frame), KEYED)
+
+    @needs("keys")
+    def test_a_frame_without_some_rows(self, bench: Bench) -> None:
+        """Has the others, in their order; the frame that was given has all."""
+        engine: KeyedEngine = bench.engine  # type: ignore[assignment]
+        frame = bench.frame(KEYED)
+        found = bench.table(engine.without(frame, [0, 3]))
+        assert [row[2] for row in found.rows] == [2, 7, 9, 3]
+        assert bench.table(engine.without(frame, [])).rows == KEYED.rows
+        none = bench.table(engine.without(frame, range(len(KEYED.rows))))
+        assert list(none.types) == list(KEYED.types)
+        assert not none.rows
+        assert_same(bench.table(frame), KEYED)
+
+    @needs("keys")
+    @pytest.mark.parametrize("key", [["name"], ["height"], ["when"], ["id", "name"]])
+    def test_rows_that_have_no_key(self, bench: Bench, key: list[str]) -> None:
+        """Are a DataError, and so is a key that is no column, or whose values are not equal or different for sure."""
+        engine: KeyedEngine = bench.engine  # type: ignore[assignment]
+        frame = bench.frame(PEOPLE)
+        assert any(row[list(PEOPLE.types).index("name")] is None for row in PEOPLE.rows)
+        with pytest.raises(DataError):
+            list(engine.digests(frame, key, Bound("id")))
+        with pytest.raises(DataError):
+            bench.table(engine.newest_of_each(frame, key, "id"))

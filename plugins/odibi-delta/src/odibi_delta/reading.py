@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from odibi.errors import DataError, NotFound
+from odibi_delta.bounds import may_be_meant
 from odibi_delta.checks import check_columns
 from odibi_delta.failures import mapped
 from odibi_delta.location import Location, location_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from odibi.contracts import Bound
     from odibi.contracts.engine import Engine
     from odibi.contracts.format import Source
 
@@ -28,9 +30,15 @@ _PLAIN_FEATURES = frozenset({"timestampNtz", "vacuumProtocolCheck", "v2Checkpoin
 
 
 def read(source: Source, options: DeltaOptions, engine: Engine) -> Any:
-    """The table at ``source``, or its changes, as a frame of the engine."""
+    """The table at ``source``, or its changes, as a frame of the engine.
+
+    Of the rows that ``source.after`` does not mean, some may be left out; the engine leaves out the others.
+    """
     place = location_of(source)
-    table = _changes(place, options) if options.change_data_feed else _rows(place, options, source.columns)
+    if options.change_data_feed:
+        table = _changes(place, options)
+    else:
+        table = _rows(place, options, source.columns, source.after)
     if source.columns is not None:
         check_columns(source.columns, table.column_names, place.where)
         table = table.select(list(source.columns))
@@ -62,15 +70,15 @@ def data_version(place: Location, options: DeltaOptions) -> str | None:
         return None
 
 
-def _rows(place: Location, options: DeltaOptions, columns: Sequence[str] | None) -> pa.Table:
+def _rows(place: Location, options: DeltaOptions, columns: Sequence[str] | None, after: Bound | None) -> pa.Table:
     table = opened(place, pinned(place, options))
     if columns is not None:
         check_columns(columns, schema_of(table, place).names, place.where)
     with mapped(place.where, place.options):
-        return _load(table, columns)
+        return _load(table, columns, after)
 
 
-def _load(table: Any, columns: Sequence[str] | None) -> pa.Table:
+def _load(table: Any, columns: Sequence[str] | None, after: Bound | None) -> pa.Table:
     """The rows in the order in which their files were written, where pyarrow can read these."""
     import pyarrow as pa
     from pyarrow.dataset import FileSystemDataset
@@ -89,7 +97,8 @@ def _load(table: Any, columns: Sequence[str] | None) -> pa.Table:
     if not files:
         return _plain(whole.schema.empty_table(), wanted)
     ordered = FileSystemDataset(files, whole.schema, whole.format, whole.filesystem)
-    return _plain(ordered.to_table(columns=wanted), wanted)
+    meant = None if after is None else may_be_meant(whole.schema, after)
+    return _plain(ordered.to_table(columns=wanted, filter=meant), wanted)
 
 
 def _plain(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:

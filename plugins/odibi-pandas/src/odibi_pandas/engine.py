@@ -10,8 +10,9 @@ import attrs
 from odibi import option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
+    from odibi.contracts.bounds import Bound, Value
     from odibi.contracts.engine import FrameInfo, Session
     from odibi.contracts.format import Source, Target, WriteReport
 
@@ -33,7 +34,7 @@ class PandasEngine:
 
     frame_type: ClassVar[str] = "pandas:DataFrame"
     dialect: ClassVar[str] = "duckdb"
-    capabilities: ClassVar[Mapping[str, str]] = {"bounds": "full"}
+    capabilities: ClassVar[Mapping[str, str]] = {"bounds": "full", "keys": "full"}
 
     threads: int = option(
         1,
@@ -133,6 +134,24 @@ class PandasEngine:
         from odibi_pandas.bounds import newest
 
         return newest(frame, column)
+
+    def digests(self, frame: Any, key: Sequence[str], bound: Bound) -> Iterator[tuple[int, bytes, Value]]:
+        """Place, digest of the key and value of each row that ``bound`` means."""
+        from odibi_pandas.keys import digests
+
+        return digests(frame, key, bound)
+
+    def newest_of_each(self, frame: Any, key: Sequence[str], column: str) -> Any:
+        """Of the rows that have one key, the one with the greatest value."""
+        from odibi_pandas.keys import newest_of_each
+
+        return newest_of_each(frame, key, column)
+
+    def without(self, frame: Any, rows: Collection[int]) -> Any:
+        """The frame without these rows."""
+        from odibi_pandas.keys import without
+
+        return without(frame, rows)
 
     def inspect(self, frame: Any) -> FrameInfo:
         """Rows and schema, without computing anything."""

@@ -14,6 +14,7 @@ from odibi.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from odibi.contracts.bounds import Value
     from odibi.contracts.engine import FrameInfo, Session
     from odibi.contracts.format import Source, Target, WriteReport
     from odibi.contracts.storage import Storage
@@ -51,6 +52,7 @@ class SparkEngine:
     capabilities: ClassVar[Mapping[str, str]] = {
         "lazy": "full",
         "datasets": "full",
+        "bounds": "full",
         "chunks": "none: Spark itself cuts the data into parts",
     }
     effects: ClassVar[tuple[str, ...]] = ("files", "network", "subprocess")
@@ -117,7 +119,13 @@ class SparkEngine:
 
     def read(self, source: Source) -> Any:
         """The data at ``source``, not read yet but for its schema."""
-        return source.format.read(source, self)  # type: ignore[union-attr]
+        frame = source.format.read(source, self)  # type: ignore[union-attr]
+        if source.after is None:
+            return frame
+        from odibi_spark.bounds import within
+
+        foreign = bool(getattr(source.format, "foreign_order", False))
+        return within(frame, source.after, str(source), foreign=foreign)
 
     def read_chunks(self, source: Source, rows: int) -> Iterator[Any]:  # noqa: ARG002 - Spark decides
         """All of it, as one frame."""
@@ -206,6 +214,12 @@ class SparkEngine:
         from odibi_spark.datasets import read
 
         return read(self.native, storage, path, known)
+
+    def newest(self, frame: Any, column: str) -> Value | None:
+        """The greatest value of a column; ``None`` if it has none. A Spark job."""
+        from odibi_spark.bounds import newest
+
+        return newest(frame, column)
 
     def inspect(self, frame: Any) -> FrameInfo:
         """The schema; how many rows there are is not known without computing them."""

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import attrs
 
-from odibi.contracts.bounds import Bound
+from odibi.contracts.bounds import KEY_KINDS, Bound, key_digest, kind_of_type
 from odibi.contracts.engine import Column, FrameInfo
 from odibi.contracts.format import WriteMode, WriteReport
 from odibi.contracts.storage import ABSENT, ALWAYS, Match, check_path
@@ -24,7 +24,7 @@ from odibi.errors import Cancelled, Conflict, DataError, NotFound, TransformErro
 from odibi.testing.frames import Table, from_arrow, to_arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from odibi.contracts.bounds import Value
     from odibi.contracts.format import Format, Source, Target
@@ -98,7 +98,7 @@ class RowsEngine:
 
     frame_type: ClassVar[str] = "odibi.testing.reference.engine:RowsFrame"
     dialect: ClassVar[str] = "sqlite"
-    capabilities: ClassVar[Mapping[str, str]] = {"bounds": "full"}
+    capabilities: ClassVar[Mapping[str, str]] = {"bounds": "full", "keys": "full"}
 
     def read(self, source: Source) -> RowsFrame:
         """The data at ``source`` as one frame, of its rows those that are meant."""
@@ -111,6 +111,29 @@ class RowsEngine:
         known = bounded(frame, every, "the frame")
         at = list(frame.types).index(column)
         return max((row[at] for row in known.rows), default=None)
+
+    def digests(self, frame: RowsFrame, key: Sequence[str], bound: Bound) -> Iterator[tuple[int, bytes, Value]]:
+        """Place, digest of the key and value of each row that ``bound`` means."""
+        bounded(frame, bound, "the frame")
+        at, places = list(frame.types).index(bound.column), key_places(frame, key)
+        for place, row in enumerate(frame.rows):
+            if bound.holds(row[at]):
+                yield place, key_digest([row[each] for each in places]), row[at]
+
+    def newest_of_each(self, frame: RowsFrame, key: Sequence[str], column: str) -> RowsFrame:
+        """Of the rows that have one key, the one with the greatest value."""
+        at, places = list(frame.types).index(column), key_places(frame, key)
+        newest: dict[bytes, int] = {}
+        for place, row in enumerate(frame.rows):
+            held = newest.setdefault(key_digest([row[each] for each in places]), place)
+            if row[at] > frame.rows[held][at]:
+                newest[key_digest([row[each] for each in places])] = place
+        return RowsFrame(dict(frame.types), [frame.rows[place] for place in sorted(newest.values())])
+
+    def without(self, frame: RowsFrame, rows: Collection[int]) -> RowsFrame:
+        """The other rows."""
+        left = set(rows)
+        return RowsFrame(dict(frame.types), [row for at, row in enumerate(frame.rows) if at not in left])
 
     def _whole(self, source: Source) -> RowsFrame:
         if not hasattr(source.format, "read_object"):
@@ -291,18 +314,25 @@ def bounded(frame: RowsFrame, bound: Bound, where: str) -> RowsFrame:
             f"there is no column {bound.column!r}", where=where, remedy=f"There are: {', '.join(frame.types)}."
         )
     at = list(frame.types).index(bound.column)
-    bound.check(_kind_of(frame.types[bound.column]), where)
+    bound.check(kind_of_type(frame.types[bound.column]), where)
     return RowsFrame(dict(frame.types), [row for row in frame.rows if bound.holds(row[at])])
 
 
-def _kind_of(word: str) -> str | None:
-    """The kind of values that a type in Arrow's words has."""
-    if word.startswith("timestamp"):
-        return "datetime with a zone" if "tz=" in word else "datetime"
-    if word.startswith("decimal"):
-        return "decimal"
-    words = {"double": "float", "float": "float", "string": "str", "large_string": "str", "date32[day]": "date"}
-    return "int" if re.fullmatch(r"u?int\d+", word) else words.get(word)
+def key_places(frame: RowsFrame, key: Sequence[str]) -> list[int]:
+    """Where the columns of a key are in a row.
+
+    Raises:
+        DataError: one is not there, is of no kind that a key may have, or has no value in some row.
+    """
+    names = list(frame.types)
+    for name in key:
+        kind = kind_of_type(frame.types.get(name, ""))
+        if kind not in KEY_KINDS:
+            raise DataError(f"there is no column {name!r} to know rows by, or it is of a kind that no key has")
+    places = [names.index(name) for name in key]
+    if any(row[at] is None for row in frame.rows for at in places):
+        raise DataError(f"some row has no value in {', '.join(key)}, by which rows are known")
+    return places
 
 
 def _copied(value: Any) -> Any:

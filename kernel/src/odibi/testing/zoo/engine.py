@@ -11,18 +11,27 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
 
-from odibi.contracts.bounds import Bound
+from odibi.contracts.bounds import Bound, key_digest
 from odibi.contracts.engine import Column, FrameInfo
 from odibi.contracts.format import WriteMode, WriteReport
 from odibi.contracts.storage import ALWAYS
 from odibi.errors import DataError, NotFound, OdibiError, TransformError
 from odibi.testing.engine import EngineSuite
-from odibi.testing.reference.engine import RowsEngine, RowsFrame, RowsSession, bounded, concatenated, merged, objects_of
+from odibi.testing.reference.engine import (
+    RowsEngine,
+    RowsFrame,
+    RowsSession,
+    bounded,
+    concatenated,
+    key_places,
+    merged,
+    objects_of,
+)
 from odibi.testing.reference.format import JsonLines
 from odibi.testing.zoo import Zoo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from odibi.contracts.bounds import Value
     from odibi.contracts.format import Source, Target
@@ -546,6 +555,72 @@ class TakesTheLastForTheNewest(RowsEngine):
     def newest(self, frame: RowsFrame, column: str) -> Value | None:
         found: Value | None = super().newest(frame, column)
         return frame.rows[-1][list(frame.types).index(column)] if frame.rows else found
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+@zoo.defect
+class TakesTheFirstOfEachKey(RowsEngine):
+    """Of the rows with one key the first is taken, whatever its value is."""
+
+    def newest_of_each(self, frame: RowsFrame, key: Sequence[str], column: str) -> RowsFrame:
+        super().newest_of_each(frame, key, column)
+        places = key_places(frame, key)
+        found: dict[bytes, list[Any]] = {}
+        for row in frame.rows:
+            found.setdefault(key_digest([row[at] for at in places]), row)
+        return RowsFrame(frame.types, list(found.values()))
+
+
+@zoo.defect
+class SortsByKey(RowsEngine):
+    """What is left of each key is in another order than it was."""
+
+    def newest_of_each(self, frame: RowsFrame, key: Sequence[str], column: str) -> RowsFrame:
+        found, places = super().newest_of_each(frame, key, column), key_places(frame, key)
+        return RowsFrame(found.types, sorted(found.rows, key=lambda row: [row[at] for at in places]))
+
+
+@zoo.defect
+class DigestsJoinedKeys(RowsEngine):
+    """The columns of a key are joined to one text before it is digested."""
+
+    def digests(self, frame: RowsFrame, key: Sequence[str], bound: Bound) -> Iterator[tuple[int, bytes, Value]]:
+        places = key_places(frame, key)
+        for at, _, value in super().digests(frame, key, bound):
+            yield at, key_digest(["".join(str(frame.rows[at][each]) for each in places)]), value
+
+
+@zoo.defect
+class CountsWhatIsMeant(RowsEngine):
+    """Rows are counted among those that are meant, and not in the frame."""
+
+    def digests(self, frame: RowsFrame, key: Sequence[str], bound: Bound) -> Iterator[tuple[int, bytes, Value]]:
+        for at, (_, digest, value) in enumerate(super().digests(frame, key, bound)):
+            yield at, digest, value
+
+
+@zoo.defect
+class TakesNullForAKey(RowsEngine):
+    """Rows without a key are taken for one row."""
+
+    def newest_of_each(self, frame: RowsFrame, key: Sequence[str], column: str) -> RowsFrame:
+        at = [list(frame.types).index(name) for name in key if name in frame.types]
+        whole = [row for row in frame.rows if all(row[each] is not None for each in at)]
+        rest = [row for row in frame.rows if any(row[each] is None for each in at)]
+        found = super().newest_of_each(RowsFrame(frame.types, whole), key, column)
+        return RowsFrame(found.types, [*found.rows, *rest[:1]])
+
+
+@zoo.defect
+class DropsRowsInPlace(RowsEngine):
+    """Rows that are left out are gone from the frame that was given as well."""
+
+    def without(self, frame: RowsFrame, rows: Collection[int]) -> RowsFrame:
+        found = super().without(frame, rows)
+        frame.rows[:] = found.rows
+        return found
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

@@ -49,6 +49,8 @@ class JdbcFormat:
         "merge": "none: Spark's JDBC has no merge; a table format such as delta has",
     }
     exact: ClassVar[bool] = False
+    foreign_order: ClassVar[bool] = True
+    """Filters are evaluated by the database, whose texts may have another order than Spark's."""
 
     partition_column: str | None = option(
         None,
