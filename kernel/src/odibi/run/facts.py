@@ -12,7 +12,7 @@ import attrs
 
 from odibi.contracts.observer import PlannedNode
 from odibi.contracts.secret import Secret
-from odibi.model import ComponentConfig, Connection
+from odibi.model import Alert, ComponentConfig, Connection
 from odibi.redact import MASK, looks_secret
 from odibi.references import SecretRef, Template
 
@@ -135,6 +135,8 @@ def _settings(value: Any) -> dict[str, Any]:
         held = getattr(value, field.name)
         if field.default is not attrs.NOTHING and _is_default(held, field.default, value):
             continue
+        if isinstance(value, Alert) and field.name == "url" and isinstance(held, str):
+            held = MASK  # whoever has it can send there
         found[field.name] = plain(held, options=is_component and field.name == "options")
     return found
 
