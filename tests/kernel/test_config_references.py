@@ -258,3 +258,23 @@ def test_a_registered_value_is_never_left(secret: str, before: str, after: str) 
     redactor.register(secret)
     kept = redactor.redact(f"{before}{secret}{after}").replace("***", "\0")
     assert secret not in kept
+
+
+def test_the_address_of_an_alert_is_a_secret_however_it_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "odibi.yaml"
+    file.write_text(
+        "project: p\nvars: {team: t3am}\n"
+        "alerts:\n"
+        "  - {type: a, url: 'https://hooks.example/T0/plain-one'}\n"
+        "  - {type: b, url: 'https://hooks.example/${vars.team}/${PART}'}\n"
+        "  - {type: c, url: '${secret:safe/hook}'}\n"
+        "  - {type: d, url: 'https://hooks.example/${secret:safe/hook}'}\n"
+    )
+    loaded = load_project(file, environ={"PART": "of-a-variable"})
+    plain, joined, whole, template = [alert.url for alert in loaded.project.alerts]
+    assert plain == "https://hooks.example/T0/plain-one"
+    assert joined == "https://hooks.example/t3am/of-a-variable"
+    assert whole == SecretRef("safe", "hook")
+    assert isinstance(template, Template)
+    for text in (plain, joined, "of-a-variable"):
+        assert loaded.redactor.redact(f"it is {text}!") == "it is ***!"

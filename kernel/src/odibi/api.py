@@ -715,7 +715,15 @@ class LoadedProject:
                 run_id=run_id,
                 state=state,
                 watching=self._watching(),
-                facts=Facts(plan, pipeline.model, self.project, self.redactor, self.files, command),
+                facts=Facts(
+                    plan,
+                    pipeline.model,
+                    self.project,
+                    self.redactor,
+                    self.files,
+                    command,
+                    self._lasting().storage,
+                ),
             )
         except BaseException:
             close()

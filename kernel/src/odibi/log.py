@@ -1,7 +1,8 @@
-"""Logs of the command line: configured for as long as a command runs, and for the logger ``odibi`` alone.
+"""Logs of the command line, configured for as long as a command runs.
 
-An application that embeds Odibi configures its own logging; nothing here is used then. The root logger and structlog's
-global configuration are never touched.
+What the functions of nodes log, through the standard library or structlog, and what libraries and Python itself warn
+of, is brought into the same lines: with the run, the node and the attempt, without secrets, and by the level of the
+node. An application that embeds Odibi configures its own logging; nothing here is used then, and nothing is touched.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from odibi.contracts.observer import NOTICE
 from odibi.events import (
@@ -27,15 +30,80 @@ from odibi.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from structlog.typing import EventDict, Processor
 
     from odibi.events import Event
+    from odibi.model import Node, Project
     from odibi.redact import Redactor
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 """What ``--log-level`` takes."""
+
+EVENTS = "odibi.run"
+"""The logger of a run's events."""
+
+
+def node_levels(nodes: Iterable[Node]) -> dict[str, int]:
+    """The levels of the nodes that have one of their own, by name."""
+    levels = {node.name: LEVELS.get((node.log_level or "").lower()) for node in nodes}
+    return {name: level for name, level in levels.items() if level is not None}
+
+
+def lowest_level(projects: Iterable[Project]) -> int | None:
+    """The lowest level that a node of these projects has of its own; ``None`` if none has one."""
+    nodes = (node for project in projects for pipeline in project.pipelines for node in pipeline.nodes)
+    return min(node_levels(nodes).values(), default=None)
+
+
+class Bound(NamedTuple):
+    """Whose lines are logged.
+
+    Attributes:
+        run: the id of the run.
+        node: its name.
+        attempt: 1 for the first.
+        level: from which its lines are wanted, as in :mod:`logging`; ``None`` for that of the command.
+    """
+
+    run: str
+    node: str
+    attempt: int
+    level: int | None = None
+
+
+bound: ContextVar[Bound | None] = ContextVar("odibi_bound", default=None)
+"""The attempt at a node that the current thread makes; only while a command logs."""
+
+_commands = 0
+
+
+def is_bound() -> bool:
+    """Whether lines are to know whose they are; never where Odibi is embedded."""
+    return _commands > 0
+
+
+class _Wanted(logging.Filter):
+    """Lets lines through by whose they are.
+
+    Args:
+        level: of the command. Of libraries, outside of nodes, only warnings are of interest.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self._level = level
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is wanted."""
+        if record.name == EVENTS:  # those were picked already
+            return True
+        whose = bound.get()
+        if whose is not None:
+            return record.levelno >= (self._level if whose.level is None else whose.level)
+        ours = record.name == "odibi" or record.name.startswith("odibi.")
+        return record.levelno >= (self._level if ours else max(self._level, logging.WARNING))
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -62,43 +130,99 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 @contextmanager
 def logging_to_stderr(
-    level: int, redactor: Redactor, *, structured: bool = False, metadata: Mapping[str, Any] | None = None
+    level: int,
+    redactor: Redactor,
+    *,
+    structured: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+    lowest: int | None = None,
 ) -> Iterator[None]:
-    """Let the logger ``odibi`` write to stderr, and put it back as it was.
+    """Let everything log to stderr, and put it back as it was.
 
     Args:
         level: as in :mod:`logging`.
         redactor: masks the secrets in every line.
         structured: JSON lines instead of text.
         metadata: bound to every line.
+        lowest: the lowest level of a node; lines below ``level`` are for such nodes alone.
     """
+    global _commands
     logging.addLevelName(NOTICE, "NOTICE")
-    logger = logging.getLogger("odibi")
-    handler = _StderrHandler(lambda: _formatter(redactor, structured, dict(metadata or {})))
-    before = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(level)
-    logger.propagate = False
+    root, ours = logging.getLogger(), logging.getLogger("odibi")
+    fields = dict(metadata or {})
+    handler = _StderrHandler(lambda: _formatter(redactor, structured, fields))
+    handler.addFilter(_Wanted(level))
+    before = ours.level, ours.propagate, root.level
+    lowest = level if lowest is None else min(level, lowest)
+    for logger in (root, ours):
+        logger.addHandler(handler)
+        logger.setLevel(lowest)
+    ours.propagate = False
+    _commands += 1
+    try:
+        with _warnings_logged(), _structlog_logged(fields):
+            yield
+    finally:
+        _commands -= 1
+        for logger in (root, ours):
+            logger.removeHandler(handler)
+        ours.setLevel(before[0])
+        ours.propagate = before[1]
+        root.setLevel(before[2])
+
+
+@contextmanager
+def _warnings_logged() -> Iterator[None]:
+    """Python's warnings are lines of the logger ``py.warnings``."""
+    before = warnings.showwarning
+    logging.captureWarnings(True)
+    begun = warnings.showwarning is not before  # else somebody else has asked for it, and still wants it
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before[0])
-        logger.propagate = before[1]
+        if begun:
+            logging.captureWarnings(False)
+
+
+@contextmanager
+def _structlog_logged(metadata: dict[str, Any]) -> Iterator[None]:
+    """What is logged through structlog comes the same way, where the project uses it and does not configure it."""
+    structlog = sys.modules.get("structlog")
+    if structlog is None or structlog.is_configured():
+        yield
+        return
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *_fields(metadata),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+def _fields(metadata: dict[str, Any]) -> list[Processor]:
+    """What gives every line its level, its time, whose it is, and the project's metadata."""
+    import structlog
+
+    def bind(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        whose = bound.get()
+        own = {"run": whose.run, "node": whose.node, "attempt": whose.attempt} if whose is not None else {}
+        return {**metadata, **own, **event}
+
+    return [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), bind]
 
 
 def _formatter(redactor: Redactor, structured: bool, metadata: dict[str, Any]) -> logging.Formatter:
     import structlog
 
-    def bind(_logger: Any, _method: str, event: EventDict) -> EventDict:
-        return {**metadata, **event}
-
-    shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        bind,
-    ]
+    shared: list[Processor] = [structlog.stdlib.ExtraAdder(), *_fields(metadata)]
     renderer: Processor = (
         structlog.processors.JSONRenderer(default=str)
         if structured
@@ -117,7 +241,7 @@ def _formatter(redactor: Redactor, structured: bool, metadata: dict[str, Any]) -
 
 
 class EventLogger:
-    """An observer that logs a run's events, with the run and the node bound to each line.
+    """An observer that logs a run's events, with the run, the node and the attempt bound to each line.
 
     Args:
         level: of the lines wanted, as in :mod:`logging`.
@@ -127,7 +251,8 @@ class EventLogger:
     def __init__(self, level: int, node_levels: Mapping[str, int] | None = None) -> None:
         self._level = level
         self._node_levels = dict(node_levels or {})
-        logger = logging.getLogger("odibi.run")
+        self._attempts: dict[str, int] = {}
+        logger = logging.getLogger(EVENTS)
         self._before = logger.level
         logger.setLevel(min([level, *self._node_levels.values()]))
         self._target = logger
@@ -139,6 +264,13 @@ class EventLogger:
         if isinstance(event, NodeEvent):
             wanted = self._node_levels.get(event.node, wanted)
             fields["node"] = event.node
+            if isinstance(event, NodeStarted):
+                self._attempts[event.node] = event.attempt
+            attempt = self._attempts.get(event.node)
+            if attempt is not None:
+                fields.setdefault("attempt", attempt)
+            if isinstance(event, NodeFinished):
+                self._attempts.pop(event.node, None)
         if level >= wanted:
             self._target.log(level, message, extra={"run": event.run_id, **fields})
 

@@ -508,13 +508,24 @@ class Logging:
 
 @attrs.frozen
 class Alert:
-    """Whom to tell of what; for the plugin that does it."""
+    """Whom to tell of what; for the plugin that does it.
+
+    Attributes:
+        url: where to; whoever has it can send there, so it counts as a secret.
+    """
 
     type: str
     url: str | None = None
     on_events: tuple[str, ...] = ("on_failure",)
     metadata: Mapping[str, Any] = EMPTY
     options: Mapping[str, Any] = EMPTY
+
+    @property
+    def observer(self) -> ComponentConfig:
+        """The observer that it is."""
+        own = {"url": self.url, "metadata": self.metadata}
+        given = {key: value for key, value in own.items() if value}
+        return ComponentConfig(self.type, {"on_events": list(self.on_events), **given, **self.options})
 
 
 @attrs.frozen

@@ -65,6 +65,19 @@ class Disk:
     path: str = option("cache", help="Its folder.", is_path=True)
 
 
+@attrs.frozen
+class Webhook:
+    url: Secret = option(help="Where to.", secret=True)  # noqa: RUF009 - an attrs field
+    on_events: tuple[str, ...] = option(("on_failure",), help="What for.")
+    metadata: dict[str, str] = option(factory=dict, help="What else.")  # noqa: RUF009 - an attrs field
+    sla: str | None = option(None, help="How long a run may take.")
+
+
+@hookimpl
+def odibi_observers() -> dict[str, str]:
+    return {"webhook": "config_components:Webhook"}
+
+
 @hookimpl
 def odibi_storages() -> dict[str, str]:
     return {"local": "config_components:Local", "azure_blob": "config_components:Azure"}

@@ -26,7 +26,7 @@ from odibi.cli.unbatched import warnings_of
 from odibi.contracts.observer import NOTICE
 from odibi.draw import visible
 from odibi.errors import OdibiError
-from odibi.log import LEVELS, EventLogger, logging_to_stderr
+from odibi.log import LEVELS, EventLogger, logging_to_stderr, lowest_level, node_levels
 from odibi.model import Mode, OnError
 from odibi.run.continuous import thin_out
 
@@ -101,7 +101,13 @@ def run_project(project: str, given: Choices) -> int:
             level, observed = _levels(loaded, given.log_level)
             logging = loaded.project.logging
             structured = given.as_json or logging.structured
-            with logging_to_stderr(level, loaded.redactor, structured=structured, metadata=logging.metadata):
+            with logging_to_stderr(
+                level,
+                loaded.redactor,
+                structured=structured,
+                metadata=logging.metadata,
+                lowest=lowest_level([loaded.project]),
+            ):
                 view = _view(output, given.as_json)
                 running = _Running(loaded, view, given, level if observed else None)
                 again = [choice for choice in chosen if _mode(choice.pipeline, given) is Mode.STREAM]
@@ -291,8 +297,7 @@ class _Running:
 
 
 def _node_levels(pipeline: Pipeline) -> dict[str, int]:
-    levels = {node.name: LEVELS.get((node.log_level or "").lower()) for node in pipeline.model.nodes}
-    return {name: level for name, level in levels.items() if level is not None}
+    return node_levels(pipeline.model.nodes)
 
 
 def _sleep(seconds: float, signals: _Signals) -> None:

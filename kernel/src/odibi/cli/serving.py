@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from odibi.cli.main import INTERRUPTED
 from odibi.cli.project import load
 from odibi.errors import OdibiError
-from odibi.log import LEVELS, EventLogger, logging_to_stderr
+from odibi.log import LEVELS, EventLogger, logging_to_stderr, lowest_level
 from odibi.redact import Redactor
 from odibi.service.service import Service
 
@@ -82,7 +82,11 @@ class Serving:
         level = LEVELS.get((wishes.log_level or loaded[0].project.logging.level).lower(), logging.INFO)
         structured = any(each.project.logging.structured for each in loaded)
         with ExitStack() as stack:
-            stack.enter_context(logging_to_stderr(level, redactor, structured=structured))
+            stack.enter_context(
+                logging_to_stderr(
+                    level, redactor, structured=structured, lowest=lowest_level([each.project for each in loaded])
+                )
+            )
             events = level if wishes.log_level is not None else logging.WARNING
 
             def observers() -> Sequence[Observer]:

@@ -113,6 +113,8 @@ def _components(checker: Checker) -> None:
     for family, key, listed in (("metric", "metrics", project.metrics), ("observer", "observers", project.observers)):
         for index, config in enumerate(listed):
             _component(checker, family, config, (key, index))
+    for index, alert in enumerate(project.alerts):
+        _component(checker, "observer", alert.observer, ("alerts", index))
     used = {project.engine} | {pipeline.engine for pipeline in project.pipelines}
     used |= {node.engine for pipeline in project.pipelines for node in pipeline.nodes}
     for name, options in project.engines.items():

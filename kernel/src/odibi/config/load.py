@@ -12,7 +12,7 @@ import attrs
 
 from odibi.config.functions import load_functions, resolve_function
 from odibi.config.references import References
-from odibi.config.shape import is_component_option, project_converter
+from odibi.config.shape import is_address_of_an_alert, is_component_option, project_converter
 from odibi.config.sources import Sources, apply_environment
 from odibi.config.steptables import is_step_table, read_steps
 from odibi.config.text import READERS
@@ -126,7 +126,9 @@ def build_from(
         ConfigError: with every mistake that was found, without secrets.
     """
     redactor = Redactor()
-    references = References(os.environ if environ is None else environ, redactor, is_component_option)
+    references = References(
+        os.environ if environ is None else environ, redactor, is_component_option, is_address_of_an_alert
+    )
     sources = Sources(references)
     try:
         tree = sources.read(file, name) if read is None else read()

@@ -38,14 +38,20 @@ class References:
         environ: the environment variables.
         redactor: told of every value that looks like a secret.
         is_option: whether a path leads to an option of a component, whose key says whether it is a secret.
+        is_secret: whether it is one whatever its key says.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], redactor: Redactor, is_option: Callable[[Path], bool] = lambda _: False
+        self,
+        environ: Mapping[str, str],
+        redactor: Redactor,
+        is_option: Callable[[Path], bool] = lambda _: False,
+        is_secret: Callable[[Path], bool] = lambda _: False,
     ) -> None:
         self._environ = environ
         self._redactor = redactor
         self._is_option = is_option
+        self._is_secret = is_secret
         self.vars: Mapping[str, Any] = {}
         self.problems: list[Problem] = []
         self.failed: set[Position] = set()
@@ -98,6 +104,8 @@ class References:
         if len(parts) == 1 and not isinstance(parts[0], str):
             return parts[0]
         text = "".join(map(_as_text, parts))
+        if secret_key and at not in self.failed:
+            self._redactor.register(text)
         one = _REFERENCE.fullmatch(value)
         if isinstance(value, Plain) and one and one.group(1) and not secret_key and at not in self.failed:
             return _retyped(text)
@@ -107,7 +115,7 @@ class References:
         # In a node, "key" and "token" are nearly always columns.
         if not path or path[0] == "pipelines" or not self._is_option(path):
             return False
-        return any(isinstance(step, str) and looks_secret(step) for step in path[1:])
+        return self._is_secret(path) or any(isinstance(step, str) and looks_secret(step) for step in path[1:])
 
     def _meaning(self, match: re.Match[str], at: Position, secret_key: bool) -> Any:
         whole, body = match.group(), match.group(1)

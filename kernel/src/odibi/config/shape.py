@@ -32,7 +32,7 @@ from odibi.model import (
     Validation,
     Write,
 )
-from odibi.references import references
+from odibi.references import SecretRef, Template, references
 from odibi.structure import StructureError, Trouble, class_hook, describe, did_you_mean, new_converter, plain, refuse
 
 PROJECT_KEYS = {"name": "project"}
@@ -82,12 +82,17 @@ def is_component_option(path: Path) -> bool:
         case ("metrics" | "observers", int(), key, *_):
             return key != "type"
         case ("alerts", int(), key, *_):
-            return key not in ("type", "on_events", "url")
+            return key not in ("type", "on_events")
         case ("pipelines", int(), "nodes", int(), "read" | "write", "options", *_):
             return True
         case ("pipelines", int(), "nodes", int(), "transform", "steps", int(), "params", *_):
             return True
     return False
+
+
+def is_address_of_an_alert(path: Path) -> bool:
+    """Whether a path leads to the address of an alert: whoever has it can send there, so it is a secret."""
+    return len(path) == 3 and (path[0], path[2]) == ("alerts", "url")
 
 
 def _options(data: Mapping[str, Any], *known: str) -> dict[str, Any]:
@@ -206,7 +211,7 @@ def _engines(data: Any, _: Any) -> dict[str, dict[str, Any]]:
 
 def _alert(converter: Converter) -> Any:
     known = ("type", "url", "on_events", "metadata", "options")
-    hook = class_hook(Alert, converter)
+    hook = class_hook(Alert, converter, hooks={"url": _address})
 
     def build(data: Any, kind: Any) -> Alert:
         _type_of(data, "the alert")
@@ -214,6 +219,15 @@ def _alert(converter: Converter) -> Any:
         return attrs.evolve(alert, options={**alert.options, **_options(data, *known)})
 
     return build
+
+
+def _address(data: Any, _: Any) -> Any:
+    """Text, or what stands for a secret until the alert is built."""
+    if data is None or isinstance(data, SecretRef | Template):
+        return data
+    if not isinstance(data, str):
+        refuse(f"expected text, found {describe(data)}")
+    return str(data)
 
 
 def _step(data: Any, _: Any) -> Step:

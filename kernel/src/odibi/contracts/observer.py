@@ -82,6 +82,13 @@ class RunFacts(Protocol):
         """The plan, in the order of the graph."""
         ...
 
+    def places(self, node: str) -> tuple[str, str]:
+        """The addresses of what a node reads and of what it writes, as its storages say them; without secrets.
+
+        Empty where it does neither, where it is a table or a query, and where the storage cannot say.
+        """
+        ...
+
     def config(self) -> Mapping[str, Any]:
         """The project as it counts, without its pipelines' nodes and what is left at its default.
 

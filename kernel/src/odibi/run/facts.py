@@ -12,11 +12,12 @@ import attrs
 
 from odibi.contracts.observer import PlannedNode
 from odibi.contracts.secret import Secret
-from odibi.model import ComponentConfig, Connection
+from odibi.model import Alert, ComponentConfig, Connection
 from odibi.redact import MASK, looks_secret
 from odibi.references import SecretRef, Template
 
 if TYPE_CHECKING:
+    from odibi.contracts.storage import Storage
     from odibi.fingerprint import Fingerprint
     from odibi.model import Node, Pipeline, Project, Read, Write
     from odibi.plan import Plan
@@ -35,6 +36,7 @@ class Facts:
         redactor: knows the project's secrets.
         files: what the project was read from, the project file last.
         command: the words that run the same again.
+        storage: the connections of the project, by name.
     """
 
     def __init__(
@@ -45,8 +47,11 @@ class Facts:
         redactor: Redactor,
         files: Sequence[Path] = (),
         command: Sequence[str] = (),
+        storage: Callable[[str], Storage] | None = None,
     ) -> None:
         self.root, self.files, self.command = project.root, tuple(files)[::-1], tuple(command)
+        self._storage = storage
+        self._by_name: dict[str, Node] | None = None
         self._plan, self._pipeline, self._project, self._redactor = plan, pipeline, project, redactor
 
     def scrub(self, value: Any) -> Any:
@@ -88,6 +93,21 @@ class Facts:
             source,
             estimate,
         )
+
+    def places(self, node: str) -> tuple[str, str]:
+        """See :class:`~odibi.contracts.observer.RunFacts`."""
+        if self._by_name is None:
+            self._by_name = {each.name: each for each in self._plan.graph.nodes}
+        found = self._by_name.get(node)
+        return (self._address(found.read), self._address(found.write)) if found is not None else ("", "")
+
+    def _address(self, place: Read | Write | None) -> str:
+        if place is None or place.path is None or self._storage is None:
+            return ""
+        try:
+            return str(self._redactor.scrub(self._storage(place.connection).uri(place.path)))
+        except Exception:  # what is wrong with a connection is told by the node that uses it
+            return ""
 
     def config(self) -> Mapping[str, Any]:
         """See :class:`~odibi.contracts.observer.RunFacts`."""
@@ -135,6 +155,8 @@ def _settings(value: Any) -> dict[str, Any]:
         held = getattr(value, field.name)
         if field.default is not attrs.NOTHING and _is_default(held, field.default, value):
             continue
+        if isinstance(value, Alert) and field.name == "url" and isinstance(held, str):
+            held = MASK  # whoever has it can send there
         found[field.name] = plain(held, options=is_component and field.name == "options")
     return found
 

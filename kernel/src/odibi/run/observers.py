@@ -31,10 +31,7 @@ def configured(project: Project, host: Host) -> Iterator[ComponentConfig]:
     are no stories.
     """
     yield from project.observers
-    for alert in project.alerts:
-        own = {"url": alert.url} if alert.url is not None else {}
-        metadata = {"metadata": alert.metadata} if alert.metadata else {}
-        yield ComponentConfig(alert.type, {"on_events": list(alert.on_events), **own, **metadata, **alert.options})
+    yield from (alert.observer for alert in project.alerts)
     story = project.story
     if story is not None and story.auto_generate and STORY in host.names("observer"):
         yield ComponentConfig(STORY, attrs.asdict(story, filter=_is_option, recurse=False))

@@ -10,6 +10,7 @@ from odibi.contracts.executor import State
 from odibi.contracts.format import WriteMode
 from odibi.errors import OdibiError
 from odibi.events import NodeFinished, RunFinished, RunStarted
+from odibi.log import is_bound
 from odibi.model import OnError
 from odibi.run.body import BodyMaker
 from odibi.run.dispatch import Dispatch, Listener
@@ -17,6 +18,7 @@ from odibi.run.frames import Frames
 from odibi.run.queue import WorkQueue
 from odibi.run.result import KeptValues, RunResult
 from odibi.run.samples import Samples
+from odibi.run.task import logged
 from odibi.run.usage import UsageWatch
 
 if TYPE_CHECKING:
@@ -118,6 +120,8 @@ class Run:
             bodies, kind, more = state.prepare(bodies, frames, self.run_id)
         if self._usage is not None:
             bodies = list(map(self._usage.around, bodies))
+        if is_bound():  # else the way of a node is as short as it was
+            bodies = list(map(logged, bodies))
         self._queue = kind(
             plan,
             bodies,

@@ -10,6 +10,7 @@ import attrs
 from odibi.contracts.executor import Outcome, State
 from odibi.errors import Cancelled
 from odibi.events import NodeStarted
+from odibi.log import LEVELS, Bound, bound
 from odibi.run.deadline import call_within
 
 if TYPE_CHECKING:
@@ -38,6 +39,21 @@ class Produced:
     state: State = State.SUCCEEDED
     reason: str = ""
     usage: Usage | None = None
+
+
+def logged(body: Body) -> Body:
+    """A body whose lines in the log know whose they are, also on the thread that it has for its timeout."""
+
+    def run(task: NodeTask) -> Any:
+        node = task.node
+        level = LEVELS.get((node.log_level or "").lower())
+        token = bound.set(Bound(task.queue.run_id, node.name, task.attempt, level))
+        try:
+            return body(task)
+        finally:
+            bound.reset(token)
+
+    return run
 
 
 class NodeTask:
