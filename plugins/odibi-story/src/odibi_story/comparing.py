@@ -16,6 +16,9 @@ ADDED, REMOVED, CHANGED, SAME = "added", "removed", "changed", "same"
 SLOWER = 0.5
 """Share of its duration by which a node has to be slower or faster before that is called a change."""
 
+_OF_EACH_RUN = {"process"}
+"""Of the environment, what is another in each run."""
+
 LEAST = 0.1
 """Seconds of difference that are not worth a word."""
 
@@ -110,7 +113,7 @@ def compare(before: RunStory, after: RunStory) -> Comparison:
         list(_of_run(before, after)),
         list(differences(before.config, after.config)),
         list(differences(dict(before.plugins), dict(after.plugins))),
-        list(differences(before.environment, after.environment)),
+        [it for it in differences(before.environment, after.environment) if it.what not in _OF_EACH_RUN],
         nodes,
     )
 
@@ -161,7 +164,7 @@ def _node(before: NodeStory, after: NodeStory) -> NodeComparison:
         definition=list(differences(_definition(before), _definition(after))),
         source=list(differences(before.source, after.source)),
         columns=_columns(before, after),
-        rules=list(differences(_rules(before), _rules(after))),
+        rules=list(differences(_rules(before), _rules(after))) if before.rules and after.rules else [],
         rows=_change("rows", before.rows, after.rows) if None not in (before.rows, after.rows) else None,
         duration=_duration(before, after),
         state=_change("state", before.state, after.state),

@@ -194,8 +194,9 @@ class Folding:
     def _step(self, node: NodeStory, event: StepFinished) -> None:
         kind = self.clean.text(event.step, CELL)
         detail = dict(event.detail)
-        if kind == "validate":
-            node.rules = self._rules(event.node, detail.pop("results", None))
+        if kind == "validate" and "results" in detail:
+            node.rules = self._rules(event.node, detail.pop("results"))
+            detail.pop("rules", None)  # the same in words
         shown = self.clean.value(detail, LONG)
         node.steps.append(
             Step(kind, event.position, round(event.duration, 6), event.rows, shown, self._columns(event.schema))
@@ -243,6 +244,9 @@ class Folding:
             node.written = self._written(outcome.write)
         for message in outcome.warnings:
             self._warn(node, event.node, message)
+        # The rows that a rule's warning quotes stand with the rule.
+        names = tuple(f"{rule.rule}: " for rule in node.rules if rule.rows)
+        node.warnings = [words.split("\n")[0] if words.startswith(names) else words for words in node.warnings]
         node.quarantined = outcome.quarantined
         node.kept = self.clean.text(outcome.kept)
         if outcome.usage is not None:

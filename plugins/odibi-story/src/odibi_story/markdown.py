@@ -39,8 +39,10 @@ _COLOURS = {
     "running": "fill:#fff3cf,stroke:#9a6b00,color:#4d3600",
     "waiting": "fill:#ffffff,stroke:#999999,color:#333333",
 }
-# What Markdown reads as its own inside a line, and what would begin a tag or an entity.
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&@:-])")
+# What Markdown reads as its own inside a line: what would begin a tag, an entity, a link. An underscore inside a word
+# stands for itself, and words with many are what most names here are.
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=\bwww)\.)", re.ASCII)
+_BEGINNING = re.compile(r"^([-+#=]|\d+(?=[.)]))")
 _SAFE_MERMAID = re.compile(r"[^\w .,:/+\-–=]")
 
 
@@ -131,7 +133,8 @@ def _nodes(story: RunStory) -> str:
 
 def _has_more(node: NodeStory) -> bool:
     """Whether a node has something to tell that its line in the table does not."""
-    return bool(node.failure or node.warnings or node.quarantined or len(node.attempts) > 1 or node.samples)
+    broken = any(not rule.passed for rule in node.rules)
+    return bool(node.failure or node.warnings or node.quarantined or len(node.attempts) > 1 or node.written or broken)
 
 
 def _node(node: NodeStory) -> str:
@@ -164,16 +167,16 @@ def _facts(node: NodeStory) -> Iterator[str]:
 
 
 def _rules(rules: Sequence[Rule]) -> str:
-    rows = [
-        ("✓ kept" if rule.passed else "✗ broken", plain(rule.rule), count(rule.failing), plain(rule.on_fail))
-        for rule in rules
-    ]
-    return table(("", "rule", "rows that break it", "then"), rows, right=(2,))
+    broken = [rule for rule in rules if not rule.passed]
+    words = f"{plural(len(rules) - len(broken), 'rule')} kept, {len(broken):,} broken."
+    rows = [(plain(rule.rule), plain(rule.message), count(rule.failing), plain(rule.on_fail)) for rule in broken]
+    names = ("broken rule", "how", "rows that break it", "then")
+    return f"{words}\n\n{table(names, rows, right=(2,))}" if rows else words
 
 
 def _sample(sample: Sample) -> str:
     columns = sample.columns[:12]
-    rows = [[plain(_cell(value)) for value in row[: len(columns)]] for row in sample.rows[:5]]
+    rows = [[plain(_cell(value)) for value in row[: len(columns)]] for row in sample.rows[:3]]
     if not columns or not rows:
         return ""
     more = f", {len(columns)} of {len(sample.columns)} columns" if len(columns) < len(sample.columns) else ""
@@ -197,7 +200,13 @@ def _about(story: RunStory) -> str:
 
 def plain(text: str) -> str:
     """A text that Markdown shows as it is, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    escaped = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _BEGINNING.sub(lambda found: _not_a_list(found.group()), escaped)
+
+
+def _not_a_list(begin: str) -> str:
+    """The first characters of a line, so that they begin no list, heading or rule."""
+    return f"&#{ord(begin[0])};{begin[1:]}"
 
 
 def code(text: str) -> str:
