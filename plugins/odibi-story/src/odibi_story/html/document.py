@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _HERE = Path(__file__).parent
-MOST = 4_000_000
+MOST = 3_800_000
 """Bytes that the nodes of a page may take together; the rest of a page of 1,000 nodes takes less than one million."""
-FEW = 8
+SHORT = 2_500
+"""Bytes that are kept free for each node that is still to be told in few words."""
+FEW = 3
 """Nodes that are opened from the start, of those that failed."""
 
 
@@ -89,8 +91,8 @@ def _surroundings(record: RunStory) -> list[tuple[str, str]]:
     commit = record.commit
     known = [("Run", record.run_id), ("Folder", record.folder)]
     if commit is not None:
-        known.append(("Commit", f"{commit.id[:12]}{f' on {commit.branch}' if commit.branch else ''}"))
-        known.append(("Not committed", "there were changes" if commit.dirty else "nothing"))
+        place = f" on {commit.branch}" if commit.branch else ""
+        known.append(("Commit", f"{commit.id[:12]}{place}{', with changes not committed' * commit.dirty}"))
     known += [(name.capitalize(), value) for name, value in record.environment.items()]
     return [(term, value) for term, value in known if value]
 
@@ -99,16 +101,19 @@ def _told(nodes: Sequence[NodeStory], viewer: Viewer) -> list[tuple[Telling, str
     """What is said of each node when it is opened: of those that matter most in full, as long as there is room."""
     template = _environment().get_template("node.html.j2")
     told = [(Telling.NOTHING, "")] * len(nodes)
-    room = MOST
-    for index in sorted(range(len(nodes)), key=lambda index: _matters(nodes[index])):
+    room, level = MOST, Telling.FULL
+    order = sorted(range(len(nodes)), key=lambda index: _matters(nodes[index]))
+    for waiting, index in zip(reversed(range(len(order))), order, strict=True):
         view = viewer.whole(index)
-        for level in (Telling.FULL, Telling.SHORT):
-            text = words.visible(template.render(view=view, level=level))
-            size = len(text.encode())
-            if size <= room:
+        while level:
+            text = template.render(view=view, level=level)
+            size = len(text.encode("utf-8", "replace"))
+            if size + (waiting * SHORT if level is Telling.FULL else 0) <= room:
                 told[index] = level, text
                 room -= size
                 break
+            # Those that follow matter less, and would not find more room.
+            level = Telling(level - 1)
     return told
 
 

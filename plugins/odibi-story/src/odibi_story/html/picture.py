@@ -12,11 +12,11 @@ from odibi_story.html.layers import lay_out
 from odibi_story.html.looks import Look, look
 from odibi_story.record import NodeStory
 
-BOX_WIDTH, BOX_HEIGHT = 188, 46
-COLUMN, ROW = BOX_WIDTH + 64, BOX_HEIGHT + 18
-MARGIN = 12
-NAME = 23
-"""Characters of a name that fit into a box."""
+BOX_WIDTH, BOX_HEIGHT = 190, 46
+COLUMN, ROW = BOX_WIDTH + 56, BOX_HEIGHT + 16
+MARGIN = 6
+NAME, LINE = 22, 26
+"""Characters that fit into a box, of its name and of the line below."""
 
 
 @attrs.frozen
@@ -108,16 +108,17 @@ def _box(nodes: Sequence[NodeStory], each: Group, x: float, y: float) -> Box:
         its = look(node.state)
         facts = [its.word, words.took(node_took(node)), words.count(node.rows, "row")]
         said = f"{node.name}: {', '.join(fact for fact in facts if fact)}{'; on the critical path' * node.critical}"
-        shown = facts if node.state not in ("reused", "restored") else [facts[0], facts[2]]
-        line = " · ".join(fact for fact in shown if fact)
+        # Its mark says that it succeeded, which leaves room for figures.
+        shown = facts[1:] if node.state == "succeeded" and any(facts[1:]) else facts
+        line = words.shorten(" · ".join(fact for fact in shown if fact), LINE)
         return Box(words.shorten(node.name, NAME), line, said, its, each.members, node.critical, x, y)
     found = states(nodes, each.members)
     name = f"{each.name}… " if each.name else "other nodes "
     line = ", ".join(f"{number:,} {look(state).word}" for state, number in found)
     critical = any(nodes[index].critical for index in each.members)
     said = f"{name.strip()}: {words.count(len(each.members), 'node')}: {line}"
-    title = f"{words.shorten(name.strip(), NAME - 6)} × {len(each.members):,}"
-    return Box(title, words.shorten(line, 28), said, look(found[0][0]), each.members, critical, x, y)
+    title = f"{words.shorten(name.strip(), NAME - 7)} × {len(each.members):,}"
+    return Box(title, words.shorten(line, LINE), said, look(found[0][0]), each.members, critical, x, y)
 
 
 def node_took(node: NodeStory) -> float | None:

@@ -179,8 +179,8 @@ def _merged(bars: Sequence[Bar]) -> list[Bar]:
         if bar.width >= fine:
             close()
     close()
-    # Waits lie below the bars, which are drawn over them.
-    return sorted(kept, key=lambda bar: (bar.kind == "attempt", bar.left))
+    # Waits lie below the bars, and what failed above them.
+    return sorted(kept, key=lambda bar: (bar.kind == "attempt", bar.look.tone == "bad", bar.left))
 
 
 def _ticks(end: float) -> list[tuple[float, str]]:

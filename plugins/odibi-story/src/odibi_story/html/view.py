@@ -18,8 +18,12 @@ from odibi_story.record import Column, NodeStory, Rule, Step
 
 _TITLES = {"read": "Read", "sql": "SQL", "function": "Function", "operation": "Operation", "validate": "Validate"}
 _OFTEN = {"rules", "results"}  # of a step's detail: said as validation
+_SOURCE = {"objects", "bytes", "newest", "digest"}
 SLOWER = 2.0
 """Times as long as the last time that are worth a word, if it is a second more."""
+
+NEIGHBOURS = 40
+"""Nodes that are named of those that need one."""
 
 
 class Telling(IntEnum):
@@ -75,6 +79,7 @@ class NodeView:
         share: of the longest node's time, in per cent.
         schema_base: what the schema is compared with, in words; empty if with nothing.
         facts: what it took, as terms and values.
+        reads, writes: what is known of its source, and of what it wrote, in words.
     """
 
     index: int
@@ -86,14 +91,15 @@ class NodeView:
     share: float
     inputs: list[Other] = attrs.field(factory=list)
     feeds: list[Other] = attrs.field(factory=list)
+    more_feeds: int = 0
     steps: list[StepView] = attrs.field(factory=list)
     schema_base: str = ""
     schema: Columns | None = None
     samples: list[tuple[str, Grid]] = attrs.field(factory=list)
     rules: list[RuleView] = attrs.field(factory=list)
     facts: list[tuple[str, str]] = attrs.field(factory=list)
-    reads: list[tuple[str, str]] = attrs.field(factory=list)
-    writes: list[tuple[str, str]] = attrs.field(factory=list)
+    reads: list[str] = attrs.field(factory=list)
+    writes: list[str] = attrs.field(factory=list)
     definition: str = ""
 
     @property
@@ -127,10 +133,13 @@ class Viewer:
         node = view.node
         before, base = self._before(node)
         view.inputs = [self._other(name) for name in node.depends_on]
-        view.feeds = [self._other(self._nodes[at].name) for at in self._feeds.get(node.name, ())]
+        feeds = self._feeds.get(node.name, [])
+        view.feeds = [self._other(self._nodes[at].name) for at in feeds[:NEIGHBOURS]]
+        view.more_feeds = len(feeds) - len(view.feeds)
         view.steps = self._steps(node)
-        if node.schema:
-            view.schema = compare(before if base else node.schema, node.schema)
+        changes = sum(bool(step.columns) for step in view.steps)
+        if node.schema and base and changes != 1:  # if it is 1, that step says the same
+            view.schema = compare(before, node.schema)
             view.schema_base = base
         view.samples = [_sample(node, each, before) for each in node.samples]
         view.rules = [_rule(each) for each in node.rules]
@@ -208,13 +217,7 @@ def _step(step: Step, rows: int | None, schema: Sequence[Column], longest: float
 
 def _said(step: Step) -> tuple[str, str]:
     """A step's name, and what it does in full."""
-    detail = {key: value for key, value in step.detail.items() if value not in (None, "", [], {})}
-    if step.kind == "validate":
-        rules = detail.get("rules", ())
-        broken = sum(not each.get("passed", True) for each in detail.get("results", ()) if isinstance(each, Mapping))
-        detail = {key: value for key, value in detail.items() if key not in _OFTEN}
-        name = words.count(len(rules), "rule") if isinstance(rules, Sequence) and not broken else ""
-        return name, outline(detail) if detail else ""
+    detail = {key: value for key, value in step.detail.items() if value not in (None, "", [], {}) and key not in _OFTEN}
     if isinstance(detail.get("sql"), str):
         sql = detail.pop("sql")
         more = f"\n\n-- with\n{outline(detail)}" if detail else ""
@@ -260,7 +263,7 @@ def _facts(node: NodeStory) -> list[tuple[str, str]]:
     kinds = [
         ("Took", words.took(took)),
         ("Last time", last),
-        ("Began", f"{words.took(node.started)} after the run" if node.started is not None else ""),
+        ("Began", f"{words.took(node.started)} into the run" if node.started is not None else ""),
         ("Waited for a worker", words.took(node.waited)),
         ("Processor time", words.took(node.cpu)),
         ("Peak memory of the process", words.size(node.memory)),
@@ -271,26 +274,26 @@ def _facts(node: NodeStory) -> list[tuple[str, str]]:
     return [(term, value) for term, value in kinds if value]
 
 
-def _reads(source: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _reads(source: Mapping[str, Any]) -> list[str]:
+    objects, size, newest = (source.get(name) for name in ("objects", "bytes", "newest"))
     known = [
-        ("Objects", words.count(source.get("objects")) if isinstance(source.get("objects"), int) else ""),
-        ("Size", words.size(source["bytes"]) if isinstance(source.get("bytes"), int | float) else ""),
-        ("Newest", words.moment(source["newest"]) if isinstance(source.get("newest"), int | float) else ""),
-        ("Version", str(source.get("digest") or "")),
+        words.count(objects, "object") if isinstance(objects, int) else "",
+        words.size(size) if isinstance(size, int | float) else "",
+        f"newest of {words.moment(newest)}" if isinstance(newest, int | float) else "",
+        f"version {source['digest']}" if source.get("digest") else "",
     ]
-    told = {"objects", "bytes", "newest", "digest"}
-    more = [(key.capitalize(), outline(value)) for key, value in source.items() if key not in told and value]
-    return [(term, value) for term, value in known + more if value]
+    more = [f"{key}: {outline(value)}" for key, value in source.items() if key not in _SOURCE and value]
+    return [said for said in known + more if said]
 
 
-def _writes(node: NodeStory) -> list[tuple[str, str]]:
+def _writes(node: NodeStory) -> list[str]:
     written = node.written
     if written is None:
         return []
     known = [
-        ("Rows", words.count(written.rows)),
-        ("Size", words.size(written.bytes)),
-        ("Version", written.version),
-        ("Left as it was", "the target was there already" if written.skipped else ""),
+        "left as it was, as it was there already" if written.skipped else "",
+        words.count(written.rows, "row"),
+        words.size(written.bytes),
+        f"version {written.version}" if written.version else "",
     ]
-    return [(term, value) for term, value in known if value]
+    return [said for said in known if said]

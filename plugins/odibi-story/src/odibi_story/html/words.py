@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 
-_CONTROLS = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"} | {0x7F: "\u2421"}
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def took(seconds: float | None) -> str:
@@ -73,7 +74,14 @@ def visible(text: str) -> str:
 
     Line breaks and tabs stay. What comes out can always be written as UTF-8.
     """
-    return text.translate(_CONTROLS).encode("utf-8", "replace").decode("utf-8")
+    return _CONTROL.sub(_picture, text)
+
+
+def _picture(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 32:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else "\ufffd"
 
 
 def width(text: str) -> int:
