@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from odibi_story.html import words
 from odibi_story.html.looks import look, rank
 from odibi_story.html.outline import outline
@@ -30,8 +32,28 @@ FEW = 3
 """Nodes that are opened from the start, of those that failed."""
 
 
-def story_page(record: RunStory) -> str:
-    """The page of a run; see :func:`odibi_story.html.page`."""
+@attrs.frozen
+class Around:
+    """What a server puts around a page, markup all of it; the page then says in comments where its parts begin and end,
+    and leaves it to the server to say what may be loaded.
+
+    Attributes:
+        top: at the top of the page.
+        style, script: one more of each.
+    """
+
+    top: Any
+    style: Any
+    script: Any
+
+
+def story_page(record: RunStory, around: Around | None = None) -> str:
+    """The page of a run; see :func:`odibi_story.html.page`.
+
+    Args:
+        record: the run.
+        around: of a page that is served; ``None`` for a file that stands alone.
+    """
     viewer = Viewer(record.nodes)
     views = [viewer.line(index) for index in range(len(record.nodes))]
     told = _told(record.nodes, viewer)
@@ -44,10 +66,11 @@ def story_page(record: RunStory) -> str:
     graph, failed = picture(record.nodes), _failed(record.nodes)
     return _document(
         "page.html.j2",
+        around,
         title=f"{record.pipeline}: {look(record.state).word}",
         run=record,
         look=look(record.state),
-        verdict=_verdict(record),
+        verdict=_verdict(record, live=around is not None),
         failed=[views[index] for index in _failed(record.nodes)],
         notable=[
             view for view in views if view.node.state != "failed" and (view.node.warnings or view.node.quarantined)
@@ -99,7 +122,7 @@ def _surroundings(record: RunStory) -> list[tuple[str, str]]:
 
 def _told(nodes: Sequence[NodeStory], viewer: Viewer) -> list[tuple[Telling, str]]:
     """What is said of each node when it is opened: of those that matter most in full, as long as there is room."""
-    template = _environment().get_template("node.html.j2")
+    template = environment().get_template("node.html.j2")
     told = [(Telling.NOTHING, "")] * len(nodes)
     room, level = MOST, Telling.FULL
     order = sorted(range(len(nodes)), key=lambda index: _matters(nodes[index]))
@@ -136,13 +159,13 @@ def _counts(record: RunStory) -> Mapping[str, int]:
     return counts or {state: number for state, number in record.counts.items() if number}
 
 
-def _verdict(record: RunStory) -> str:
+def _verdict(record: RunStory, *, live: bool) -> str:
     """What became of the run, in a sentence."""
     after = f" after {words.took(record.duration)}" if record.duration is not None else ""
     if record.state == "succeeded":
         return f"Succeeded{after}"
     if record.state == RUNNING:
-        return "Still running when this was written"
+        return f"Running for {words.took(record.duration)}" if live else "Still running when this was written"
     if record.state == INTERRUPTED:
         return f"Interrupted{after}: it was killed, or its machine was, so its end is not on record"
     return f"{look(record.state).word.capitalize()}{after}"
@@ -156,49 +179,54 @@ def _command(record: RunStory) -> str:
     return f"cd {shlex.quote(record.folder)} && {command}" if record.folder else command
 
 
-def _document(template: str, **values: Any) -> str:
-    style, script = _asset("style.css"), _asset("script.js")
+def _document(template: str, around: Around | None, **values: Any) -> str:
+    style, script = asset("style.css"), asset("script.js")
+    allowed = policy([style], [script]) if around is None else ""
     text = (
-        _environment()
-        .get_template(template)
-        .render(style=style, script=script, policy=_policy(style, script), **values)
+        environment().get_template(template).render(style=style, script=script, policy=allowed, around=around, **values)
     )
     return words.visible(text)
 
 
 @cache
-def _asset(name: str) -> Any:
+def asset(name: str) -> Any:
+    """A file of ours, as markup."""
     return _ours((_HERE / name).read_text("utf-8"))
 
 
-def _policy(style: str, script: str) -> str:
-    """Nothing may be loaded, and of styles and scripts just these two may count, by their digests."""
+def policy(styles: Sequence[str], scripts: Sequence[str], forms: str = "'none'") -> str:
+    """Nothing may be loaded, and of styles and scripts just these may count, by their digests.
+
+    Args:
+        styles, scripts: their texts.
+        forms: where forms may be sent.
+    """
     return (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {_digests(styles)}; script-src {_digests(scripts)}; "
+        f"img-src data:; base-uri 'none'; form-action {forms}"
     )
 
 
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+def _digests(texts: Sequence[str]) -> str:
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
+    return " ".join(f"'sha256-{digest}'" for digest in digests)
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """What our templates are rendered with; they escape every value."""
     import jinja2
 
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        took=words.took, size=words.size, count=words.count, moment=words.moment, safe=_refuse_safe
-    )
-    environment.globals.update(look_of=look, ours=_ours)
-    return environment
+    made.filters.update(took=words.took, size=words.size, count=words.count, moment=words.moment, safe=_refuse_safe)
+    made.globals.update(look_of=look, ours=_ours)
+    return made
 
 
 def _ours(text: str) -> Any:
