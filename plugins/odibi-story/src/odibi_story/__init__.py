@@ -16,8 +16,8 @@ def odibi_observers() -> dict[str, str]:
 
 @hookimpl
 def odibi_commands() -> dict[str, str]:
-    """``odibi story``."""
-    return {"story": "odibi_story.cli:command"}
+    """``odibi story`` and ``odibi ui``."""
+    return {"story": "odibi_story.cli:command", "ui": "odibi_story.live.cli:command"}
 
 
 @hookimpl
