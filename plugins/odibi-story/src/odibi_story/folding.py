@@ -27,7 +27,7 @@ from odibi_story.critical import critical_path
 from odibi_story.record import Attempt, Column, Failure, NodeStory, Rule, RunStory, Sample, Step, Written
 from odibi_story.sensitive import Sensitive
 from odibi_story.storing import counted
-from odibi_story.trimming import FAILED, GENEROUS, share, shorten_plan, trim
+from odibi_story.trimming import FAILED, GENEROUS, SAMPLE_ROWS, share, shorten_plan, trim
 from odibi_story.values import CELL, LONG, Clean
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 COLUMNS = 500
 """Of a frame that are told."""
+
+SHORT_CELL = 8
+"""Characters that a cell of a sample takes at least, as a rule."""
 
 PROBLEMS = 50
 """Failures of observers and plugins that are told."""
@@ -183,6 +186,7 @@ class Folding:
             node.waited = round(max(0.0, at - max((end for end in ended if end is not None), default=0.0)), 6)
         # What an attempt before this one did was for nothing.
         node.steps, node.samples, node.rules, node.warnings = [], [], [], []
+        node.left_out = [what for what in node.left_out if what != SAMPLE_ROWS]
         attempt = _attempt(node, event.attempt, at)
         attempt.started, attempt.worker = at, self.clean.text(event.worker, CELL)
 
@@ -220,7 +224,11 @@ class Folding:
 
     def _sample(self, node: NodeStory, event: RowsSampled) -> None:
         names = [column.name for column in event.schema][:COLUMNS]
-        rows = [[self.clean.value(row.get(name), CELL) for name in names] for row in event.rows]
+        # Not even looked at, where so much would be left out in the end.
+        most = max(3, self._most // (SHORT_CELL * max(len(names), 1)))
+        if len(event.rows) > most and SAMPLE_ROWS not in node.left_out:
+            node.left_out.append(SAMPLE_ROWS)
+        rows = [[self.clean.value(row.get(name), CELL) for name in names] for row in event.rows[:most]]
         step = self.clean.text(event.step, CELL)
         node.samples = [sample for sample in node.samples if sample.step != step]
         node.samples.append(Sample(step, [self.clean.text(name, CELL) for name in names], rows, event.total))

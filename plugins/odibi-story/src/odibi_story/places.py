@@ -256,7 +256,7 @@ def file_name(name: str) -> str:
     """A name of a file or folder for a name that may be any text; the same for the same, another for another."""
     kept = "".join(char if (char.isalnum() and char.isascii()) or char in "-_." else "_" for char in name)
     kept = kept[:LONGEST_NAME].lstrip(".")
-    if kept == name:
+    if kept == name and name:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:10]
     return f"{kept or 'run'}-{digest}"

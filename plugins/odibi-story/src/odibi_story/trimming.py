@@ -31,6 +31,10 @@ GENEROUS = 20
 """How many failed nodes are given :data:`FAILED`."""
 
 
+SAMPLE_ROWS = "sample rows"
+"""What may be left out, in words."""
+
+
 def share(nodes: int) -> int:
     """Characters that may be told of one of so many nodes."""
     return max(SMALLEST, min(LARGEST, WHOLE // max(nodes, 1)))
@@ -156,10 +160,10 @@ def _short(value: Any, longest: int) -> Any:
 
 
 _STAGES: list[tuple[str, Callable[[NodeStory], bool]]] = [
-    ("sample rows", _samples_as_read),
-    ("sample rows", _most_samples),
+    (SAMPLE_ROWS, _samples_as_read),
+    (SAMPLE_ROWS, _most_samples),
     ("columns after each step", _schemas_between),
-    ("sample rows", _all_samples),
+    (SAMPLE_ROWS, _all_samples),
     ("details of steps", _details),
     ("rows that break rules", _rows_of_rules),
     ("objects written", _objects),

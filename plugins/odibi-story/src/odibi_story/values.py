@@ -22,7 +22,7 @@ ITEMS, DEPTH = 200, 8
 SAFE_INTEGER = 2**53
 """From here on, readers of JSON that know only floats would tell another number."""
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://[^\s/:@'\"]*:)([^\s@'\"]+)(@)")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://[^\s/:@'\"]*:)([^\s@]+)(@)")
 _ASSIGNED = re.compile(
     r"""(?ix) \b ( (?:\w*[_-])? (?:password|passwd|pwd|secret|token|sig|signature|api_?key|access_?key|account_?key
     |sharedaccesskey|accountkey|client_?secret|sas) ['"]? \s* [=:] \s* (?:Bearer\s+)? ['"]? ) ([^\s&;,'")}\]]+)"""
