@@ -118,18 +118,29 @@
       before = each;
     }
   };
+  // Until a reader chooses, the two newest runs are what is compared.
+  const chosen = new Set();
+  document.addEventListener("change", (event) => {
+    if (event.target.matches(".choose input")) chosen.add(event.target.name);
+  });
+  const choice = () => [...document.querySelectorAll(".choose input:checked")].filter((each) => chosen.has(each.name));
   const take = ({ title, put: changed, orders }) => {
     if (title) document.title = title;
+    const kept = choice();
     changed.forEach(put);
     for (const [parent, keys] of Object.entries(orders)) place(parent, keys);
-    const kept = new Set();
-    for (const keys of Object.values(orders)) for (const key of keys) kept.add(key);
+    const there = new Set();
+    for (const keys of Object.values(orders)) for (const key of keys) there.add(key);
     for (const parent of Object.keys(orders)) {
       const inside = holder(parent);
       for (const [key, each] of [...parts]) {
-        if (inside && each.parentElement === inside && !kept.has(key)) { each.remove(); parts.delete(key); }
+        if (inside && each.parentElement === inside && !there.has(key)) { each.remove(); parts.delete(key); }
       }
     }
+    for (const each of document.querySelectorAll(".choose input")) {
+      if (each.defaultChecked && !chosen.has(each.name)) each.checked = true;
+    }
+    for (const each of kept) each.checked = true;
     document.dispatchEvent(new CustomEvent("odibi:changed"));
     filter();
   };

@@ -98,7 +98,7 @@ class Changes:
             ValueError: the marks of the page do not match.
         """
         parts, title = split(page), title_of(page)
-        orders: dict[str, list[str]] = {part.parent: [] for part in self._parts.values()}
+        orders: dict[str, list[str]] = {parent: [] for parent in self._orders}  # those that are empty now, too
         for key, part in parts.items():
             orders.setdefault(part.parent, []).append(key)
         changed = {key for key, part in parts.items() if self._parts.get(key) != part}

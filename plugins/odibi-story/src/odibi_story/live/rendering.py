@@ -82,6 +82,7 @@ def overview(heads: Sequence[Head], older: int, where: str) -> str:
         [("All runs", "")],
         "/events",
         title=f"{f'({len(going)}) ' if going else ''}{project or 'Odibi'}: runs",
+        project=project,
         said=", ".join(said),
         going=going,
         past=past,
@@ -99,7 +100,7 @@ def run(story: RunStory, found: Found, before: Found | None, *, over: bool) -> s
         before: the run of the pipeline before it.
         over: whether nothing more will be told of it.
     """
-    links = [("All runs", _OVERVIEW), (story.run_id, "")]
+    links = [(f"All runs of {story.project}", _OVERVIEW), (story.run_id, "")]
     if before is not None:
         links.append(("Compare with the run before", comparing(before, found)))
     links.append(("JSON", f"{target(found)}.json"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,9 @@ _HEAD = 16_384
 
 _FRESH = 2.0
 """Seconds in which a folder may change once more without its time of change telling: file systems count in steps."""
+
+_RUN = re.compile(r"\d{8}T\d{6}")
+"""How the id of a run begins; another file that is no story is none of ours."""
 
 _FIELDS = ("run_id", "pipeline", "project", "state", "started", "duration", "counts")
 
@@ -200,7 +204,8 @@ class Runs:
             else:
                 known[key] = stamp, head
         self._heads = known
-        self._listed = [known[found.pipeline, found.run][1] for found in listed if (found.pipeline, found.run) in known]
+        shown = [known[found.pipeline, found.run][1] for found in listed if (found.pipeline, found.run) in known]
+        self._listed = [head for head in shown if not head.broken or _RUN.match(head.found.run)]
 
     def _folders(self) -> dict[Path, int] | None:
         """The times of change of the folders; ``None`` if these do not tell."""
