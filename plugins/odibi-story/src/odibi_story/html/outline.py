@@ -91,7 +91,15 @@ def _scalar(value: Any) -> str:
     text = str(value)
     if _PLAIN.fullmatch(text) and not _NO_TEXT.fullmatch(text) and not text.endswith(" "):
         return text
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    quoted = json.dumps(text, ensure_ascii=False)
+    return quoted if text.isprintable() else "".join(each if each.isprintable() else _escaped(each) for each in quoted)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xD800 <= code < 0xE000:
+        return character  # half of one, which no escape stands for; the page shows a mark instead
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _number(value: float) -> str:

@@ -15,7 +15,7 @@ from odibi_story.record import NodeStory
 BOX_WIDTH, BOX_HEIGHT = 190, 46
 COLUMN, ROW = BOX_WIDTH + 56, BOX_HEIGHT + 16
 MARGIN = 6
-NAME, LINE = 22, 26
+NAME, LINE = 21, 26
 """Characters that fit into a box, of its name and of the line below."""
 
 

@@ -91,9 +91,7 @@ def timeline(record: RunStory) -> Timeline:
         for index in shown
     ]
     never = sum(not node.attempts for node in record.nodes)
-    absent = (
-        f"{words.count(never, 'node')} that never started here or had a result already: not shown." if never else ""
-    )
+    absent = f"Not shown: {words.count(never, 'node')} that never started, or had a result already." if never else ""
     return Timeline(
         lanes, _ticks(end), links, len(critical), words.took(whole), words.share(min(whole, end), end), absent
     )
