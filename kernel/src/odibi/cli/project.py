@@ -63,13 +63,27 @@ def find_project(given: str, *, must_exist: bool = True) -> str | None:
 
 
 def load(given: str, env: str | None, engine: str | None = None) -> LoadedProject:
-    """:func:`odibi.load`, with a word on stderr about plugins that are broken and not needed."""
+    """:func:`odibi.load`, with a word on stderr about plugins that are broken and not needed, or that are missed."""
     import odibi
 
     loaded = odibi.load(find_project(given) or given, env=env, engine=engine)
     for problem in loaded.host.problems():
         click.echo(loaded.redactor.redact(f"warning: {problem}"), err=True)
+    if missed := _missed(loaded):
+        click.echo(f"warning: {missed}", err=True)
     return loaded
+
+
+def _missed(loaded: LoadedProject) -> str:
+    """What the project asks for that it also runs without; empty if all of it is there."""
+    from odibi.host.packages import package_of
+    from odibi.run.observers import STORY
+
+    story = loaded.project.story
+    if story is None or not story.auto_generate or STORY in loaded.host.names("observer"):
+        return ""
+    package = package_of("observer", STORY)
+    return f"the project has a section 'story', but no plugin that writes stories is here: pip install {package}"
 
 
 @contextmanager

@@ -38,7 +38,8 @@ def configured(project: Project, host: Host) -> Iterator[ComponentConfig]:
 
 
 def _is_option(attribute: attrs.Attribute[object], value: object) -> bool:
-    return attribute.name != "auto_generate" and value is not None
+    # A retention of null is one without end; no connection is none.
+    return attribute.name != "auto_generate" and (attribute.name != "connection" or value is not None)
 
 
 class ProjectObservers:

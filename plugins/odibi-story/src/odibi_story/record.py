@@ -6,7 +6,6 @@ here. Times are seconds since the epoch, UTC, or seconds since the run began whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -127,8 +126,9 @@ class NodeStory:
         state: its outcome; ``waiting`` before, and ``running``, while the run goes on.
         started, finished: of its attempts together, in seconds since the run began; ``None`` if it never started.
         waited: seconds from when its last input was done to its start; ``None`` if it never started.
-        critical: whether it is on the critical path: the chain of nodes of which each waited for the one before and that
-            decided when the run ended.
+        critical: whether it is on the critical path: the chain of nodes of which each waited for the one before and
+            that decided when the run ended.
+        rows_in: rows that it read and those of its inputs, together; ``None`` where not all are known.
         rows, schema, bytes: of its result.
         source: of what it reads: ``digest``, ``objects``, ``bytes``, ``newest``, ``increment``; empty if not known.
         cpu: seconds of processor time; memory: most bytes of the process meanwhile; ``None`` where not known.
@@ -151,6 +151,7 @@ class NodeStory:
     critical: bool = False
     attempts: list[Attempt] = attrs.field(factory=list)
     failure: Failure | None = None
+    rows_in: int | None = None
     rows: int | None = None
     bytes: int | None = None
     schema: list[Column] = attrs.field(factory=list)
@@ -171,6 +172,8 @@ class NodeStory:
     definition: dict[str, Any] = attrs.field(factory=dict)
     fingerprint: str = ""
     parts: dict[str, str] = attrs.field(factory=dict)
+    left_out: list[str] = attrs.field(factory=list)
+    """What is not told of it to keep the story small, such as ``sample rows``."""
 
 
 @attrs.define
@@ -191,11 +194,12 @@ class RunStory:
         started: seconds since the epoch, UTC.
         duration: seconds; ``None`` while it goes on.
         resumes: the run that it goes on with; empty if none.
-        command: the words that run the same again; empty if none do.
+        command: the words that run the same again, in ``folder``; empty if none do.
         plugins: distribution and version of each.
         environment: ``python``, ``system``, ``machine``, ``host`` and their like.
         config: the project as it counted, secrets masked.
         problems: what observers and plugins failed with, in words.
+        left_out: what is not told to keep the story small, a sentence each.
     """
 
     run_id: str
@@ -215,7 +219,14 @@ class RunStory:
     config: dict[str, Any] = attrs.field(factory=dict)
     nodes: list[NodeStory] = attrs.field(factory=list)
     problems: list[str] = attrs.field(factory=list)
+    left_out: list[str] = attrs.field(factory=list)
     layout: int = LAYOUT
+
+    @property
+    def first_failure(self) -> NodeStory | None:
+        """The node that failed first; ``None`` if none did."""
+        failed = [node for node in self.nodes if node.failure is not None]
+        return min(failed, key=lambda node: (node.finished is None, node.finished or 0.0), default=None)
 
     def node(self, name: str) -> NodeStory:
         """The node called ``name``.
@@ -227,6 +238,3 @@ class RunStory:
             if node.name == name:
                 return node
         raise KeyError(name)
-
-
-Json = Mapping[str, Any] | Sequence[Any] | str | int | float | bool | None
