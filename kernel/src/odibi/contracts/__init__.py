@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from odibi.contracts.executor import Executor, Outcome, State, Task, Work
     from odibi.contracts.format import Format, Source, TableFormat, Target, WriteMode, WriteReport
-    from odibi.contracts.metric import Kind, Measurement, MetricSink
+    from odibi.contracts.metric import Kind, Measurement, MetricSink, ScrapedSink
     from odibi.contracts.observer import NOTICE, Observer
     from odibi.contracts.option import option
     from odibi.contracts.secret import Secret, SecretStore
@@ -83,7 +83,7 @@ _HOMES = {
         "files_of",
         "payload_of",
     ),
-    "metric": ("Kind", "Measurement", "MetricSink"),
+    "metric": ("Kind", "Measurement", "MetricSink", "ScrapedSink"),
     "executor": ("Executor", "Outcome", "State", "Task", "Work"),
     "secret": ("Secret", "SecretStore"),
     "observer": ("NOTICE", "Observer"),
@@ -131,6 +131,7 @@ __all__ = [
     "RunLock",
     "RunRecord",
     "Schedule",
+    "ScrapedSink",
     "Secret",
     "SecretStore",
     "Session",

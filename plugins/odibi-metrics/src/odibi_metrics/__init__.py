@@ -2,5 +2,25 @@
 
 from __future__ import annotations
 
+from odibi import hookimpl
+
 __version__ = "0.1.0"
 ODIBI_API = ">=1.0,<2"
+
+
+@hookimpl
+def odibi_metrics() -> dict[str, str]:
+    """The metric sinks by their ``type``."""
+    return {
+        "memory": "odibi_metrics.memory:MemorySink",
+        "prometheus": "odibi_metrics.prometheus:PrometheusSink",
+    }
+
+
+@hookimpl
+def odibi_suites() -> dict[str, str]:
+    """The conformance suites for them."""
+    return {
+        "metric.memory": "odibi_metrics.conformance:MemorySuite",
+        "metric.prometheus": "odibi_metrics.conformance:PrometheusSuite",
+    }
