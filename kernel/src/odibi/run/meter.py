@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from odibi.contracts import measured as names
 from odibi.contracts.executor import State
@@ -61,7 +61,8 @@ class ProjectMeter:
         self.project = resources.redactor.redact(resources.project.name)
         self.names = Names(resources.redactor.redact)
         self._lock = threading.Lock()
-        self._sinks: list[SinkThread] | None = None
+        self._sinks: dict[int, SinkThread] | None = None
+        self._refused: set[int] = set()
         self._running: dict[str, int] = {}
         self._met: set[str] = set()
         self._evicted = 0
@@ -69,20 +70,33 @@ class ProjectMeter:
 
     @property
     def sinks(self) -> Sequence[SinkThread]:
-        """The sinks, built when they are first asked for; one that cannot be built is left out, and logged."""
+        """The sinks, built when they are first asked for.
+
+        One that cannot be built is left out, and logged once; the next run tries again.
+        """
         with self._lock:
             if self._sinks is None:
-                built = ((config.type, self._built(config)) for config in self._resources.project.metrics)
-                self._sinks = [self._started(name, sink) for name, sink in built if sink is not None]
-            return self._sinks
+                self._sinks = {}
+                self._build()
+            return tuple(self._sinks.values())
 
-    def _built(self, config: Any) -> MetricSink | None:
-        try:
-            return self._resources.metric(config)
-        except Exception as error:
-            words = self._resources.redactor.redact(f"{type(error).__name__}: {error}")
-            _log.warning("the metric sink %s cannot be had, and the runs go on without it: %s", config.type, words)
-            return None
+    def _build(self) -> None:
+        """Build the sinks that are not there, with the lock held."""
+        assert self._sinks is not None
+        for at, config in enumerate(self._resources.project.metrics):
+            if at in self._sinks:
+                continue
+            try:
+                sink = self._resources.metric(config)
+            except Exception as error:
+                if at not in self._refused:
+                    words = self._resources.redactor.redact(f"{type(error).__name__}: {error}")
+                    _log.warning("the metric sink %s cannot be had, and the runs go on without it: %s",
+                                 config.type, words)  # fmt: skip
+                self._refused.add(at)
+            else:
+                self._refused.discard(at)
+                self._sinks[at] = self._started(config.type, sink)
 
     def _started(self, name: str, sink: MetricSink) -> SinkThread:
         return SinkThread(
@@ -95,6 +109,9 @@ class ProjectMeter:
 
     def of_run(self, plan: Plan) -> tuple[RunMeter, Listener] | None:
         """What measures one more run, with what listens for it; ``None`` if there is no sink."""
+        if self._refused and self._sinks is not None:
+            with self._lock:
+                self._build()
         if not self.sinks:
             return None
         meter = RunMeter(self, plan)
@@ -171,7 +188,7 @@ class ProjectMeter:
     def close(self) -> None:
         """Let the sinks send what they have, and close them; one that hangs is left behind. May be called twice."""
         with self._lock:
-            sinks, self._sinks = self._sinks or (), None
+            sinks, self._sinks = list((self._sinks or {}).values()), None
             aside = self._aside.take()
             self._met.clear()  # sinks that are built afterwards begin at nothing
             self._evicted = 0

@@ -12,13 +12,15 @@ import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+import attrs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from odibi.contracts.metric import Measurement, MetricSink
 
 MOST_FAILURES = 3
-"""Errors in a row after which a sink is left alone for a while."""
+"""Errors in a row after which a method of a sink is not called for a while."""
 
 LEFT_ALONE = 300.0
 """Seconds for which it is; a service that runs for months must not go without it for ever."""
@@ -31,6 +33,21 @@ _log = logging.getLogger("odibi.metrics")
 
 class _Close:
     """Says that nothing more comes."""
+
+
+@attrs.define(eq=False)
+class _Calls:
+    """How calls of one method go: a sink that cannot send what it has may well be told more, and send it later.
+
+    Attributes:
+        hook: the method.
+        failures: how many failed in a row.
+        until: when it is called again, in seconds of the clock; ``None`` if it is not left alone.
+    """
+
+    hook: str
+    failures: int = 0
+    until: float | None = None
 
 
 class SinkThread:
@@ -59,8 +76,7 @@ class SinkThread:
         self.sink = sink
         self._failed, self._dropped, self._redact, self._now = failed, dropped, redact, now
         self._queue: SimpleQueue[Sequence[Measurement] | threading.Event | _Close] = SimpleQueue()
-        self._failures = 0
-        self._until: float | None = None
+        self._records, self._flushes = _Calls("record"), _Calls("flush")
         self._full = False
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name=f"odibi-sink-{name}", daemon=True)
@@ -103,34 +119,34 @@ class SinkThread:
         while True:
             what = self._queue.get()
             if isinstance(what, _Close):
-                self._call("close", self.sink.close)
+                self._call(_Calls("close"), self.sink.close)
                 return
             if isinstance(what, threading.Event):
-                if not self._left_alone():
-                    self._call("flush", self.sink.flush)
+                if not self._left_alone(self._flushes):
+                    self._call(self._flushes, self.sink.flush)
                 what.set()
-            elif self._left_alone():
+            elif self._left_alone(self._records):
                 self._dropped(len(what))
             else:
-                self._call("record", lambda what=what: self.sink.record(what))  # type: ignore[misc]
+                self._call(self._records, lambda what=what: self.sink.record(what))  # type: ignore[misc]
 
-    def _left_alone(self) -> bool:
-        if self._until is not None and self._now() >= self._until:
-            self._until, self._failures = None, 0
-        return self._until is not None
+    def _left_alone(self, calls: _Calls) -> bool:
+        if calls.until is not None and self._now() >= calls.until:
+            calls.until, calls.failures = None, 0
+        return calls.until is not None
 
-    def _call(self, hook: str, call: Callable[[], object]) -> None:
+    def _call(self, calls: _Calls, call: Callable[[], object]) -> None:
         try:
             call()
         except Exception as error:
-            self._failures += 1
-            cut_off = self._failures >= MOST_FAILURES
-            if self._failures == 1 or cut_off:
+            calls.failures += 1
+            cut_off = calls.failures >= MOST_FAILURES
+            if calls.failures == 1 or cut_off:
                 words = self._redact(f"{type(error).__name__}: {error}")
-                more = f"; it is told nothing for {LEFT_ALONE:g} s" if cut_off and hook != "close" else ""
-                _log.warning("the metric sink %s failed to %s: %s%s", self.name, hook, words, more)
+                more = f"; it is not asked to for {LEFT_ALONE:g} s" if cut_off else ""
+                _log.warning("the metric sink %s failed to %s: %s%s", self.name, calls.hook, words, more)
             if cut_off:
-                self._until = self._now() + LEFT_ALONE
-            self._failed(hook)
+                calls.until = self._now() + LEFT_ALONE
+            self._failed(calls.hook)
         else:
-            self._failures = 0
+            calls.failures = 0
