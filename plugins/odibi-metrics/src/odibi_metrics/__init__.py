@@ -14,7 +14,15 @@ def odibi_metrics() -> dict[str, str]:
     return {
         "memory": "odibi_metrics.memory:MemorySink",
         "prometheus": "odibi_metrics.prometheus:PrometheusSink",
+        "otel": "odibi_metrics.otel:OtelSink",
+        "statsd": "odibi_metrics.statsd:StatsdSink",
     }
+
+
+@hookimpl
+def odibi_observers() -> dict[str, str]:
+    """The observers by their ``type``."""
+    return {"otel": "odibi_metrics.traces:OtelTraces"}
 
 
 @hookimpl
@@ -23,4 +31,7 @@ def odibi_suites() -> dict[str, str]:
     return {
         "metric.memory": "odibi_metrics.conformance:MemorySuite",
         "metric.prometheus": "odibi_metrics.conformance:PrometheusSuite",
+        "metric.otel": "odibi_metrics.conformance_sent:OtelSuite",
+        "observer.otel": "odibi_metrics.conformance_traces:OtelTracesSuite",
+        "metric.statsd": "odibi_metrics.conformance_sent:StatsdSuite",
     }

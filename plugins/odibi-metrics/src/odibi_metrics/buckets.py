@@ -25,20 +25,23 @@ class Buckets:
         bounds: likewise.
         count: how many observations there were.
         total: their sum.
+        least, most: the smallest and the greatest.
     """
 
-    __slots__ = ("_found", "bounds", "count", "total")
+    __slots__ = ("_found", "bounds", "count", "least", "most", "total")
 
     def __init__(self, bounds: Sequence[float] = BOUNDS) -> None:
         self.bounds = tuple(bounds)
         self.count = 0
         self.total = 0.0
+        self.least, self.most = math.inf, -math.inf
         self._found: Counter[int] = Counter()
 
     def add(self, values: Sequence[float]) -> None:
         """Add observations; none is negative or no number."""
         self.count += len(values)
         self.total += math.fsum(values)
+        self.least, self.most = min(self.least, *values), max(self.most, *values)
         self._found.update(map(bisect_left, repeat(self.bounds), values))
 
     @property
@@ -50,6 +53,7 @@ class Buckets:
         """The same, which does not change any more."""
         made = Buckets(self.bounds)
         made.count, made.total, made._found = self.count, self.total, self._found.copy()
+        made.least, made.most = self.least, self.most
         return made
 
 

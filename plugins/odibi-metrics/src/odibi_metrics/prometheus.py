@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from odibi.contracts.measured import BY_NAME
 from odibi.contracts.metric import Kind
 from odibi.contracts.option import option
 from odibi.contracts.secret import Secret
+from odibi_metrics.addresses import plain_url, port, seconds
 from odibi_metrics.buckets import BOUNDS, Buckets, checked
 from odibi_metrics.files import replaced
-from odibi_metrics.series import Store, rows
+from odibi_metrics.series import Store, meaning, rows, sendable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,30 +25,6 @@ if TYPE_CHECKING:
 
     from odibi.contracts.metric import Measurement
     from odibi_metrics.series import Series
-
-
-def _plain_url(_: object, attribute: attrs.Attribute[str], value: str) -> None:
-    from urllib.parse import urlsplit
-
-    if not value:
-        return
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"'{attribute.name}' is no address; one is such as http://127.0.0.1:9091")
-    if parts.username or parts.password:
-        raise ValueError(
-            f"'{attribute.name}' holds a user or password; give those as the options 'user' and 'password'"
-        )
-
-
-def _positive(_: object, attribute: attrs.Attribute[float], value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"'{attribute.name}' is a number of seconds above 0")
-
-
-def _port(_: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
-    if value is not None and not 0 <= value <= 65535:
-        raise ValueError(f"'{attribute.name}' is a number from 0, which means any that is free, to 65535")
 
 
 @attrs.define(eq=False)
@@ -62,7 +38,7 @@ class PrometheusSink:
     port: int | None = option(
         None,
         help="Listen on this port of the machine for whoever scrapes; 0 is any that is free. By default none.",
-        validator=_port,
+        validator=port,
     )
     host: str = option("127.0.0.1", help="The address to listen on; by default only this machine reaches it.")
     textfile: Path | None = option(  # noqa: RUF009
@@ -72,7 +48,7 @@ class PrometheusSink:
         converter=attrs.converters.optional(Path),
     )
     pushgateway: str = option(
-        "", help="The address of a Pushgateway, to which is pushed at the end of each run.", validator=_plain_url
+        "", help="The address of a Pushgateway, to which is pushed at the end of each run.", validator=plain_url
     )
     job: str = option("odibi", help="The job under which is pushed.")
     grouping: dict[str, str] = option(  # noqa: RUF009
@@ -80,7 +56,7 @@ class PrometheusSink:
     )
     user: str = option("", help="For the Pushgateway.")
     password: Secret | None = option(None, help="For the Pushgateway.", secret=True)  # noqa: RUF009
-    timeout: float = option(5.0, help="Seconds that a push may take.", validator=_positive)
+    timeout: float = option(5.0, help="Seconds that a push may take.", validator=seconds)
     buckets: tuple[float, ...] = option(
         BOUNDS, help="Upper bounds of the buckets that durations are counted in, in seconds.", converter=checked
     )
@@ -185,28 +161,17 @@ class _Collected:
                 family = CounterMetricFamily(name, text)
                 total = f"{name.removesuffix('_total')}_total"
                 for each in members:
-                    family.add_sample(total, labels(each), each.value)
+                    family.add_sample(total, sendable(each), each.value)
             elif kind is Kind.GAUGE:
                 family = GaugeMetricFamily(name, text)
                 for each in members:
-                    family.add_sample(name, labels(each), each.value)
+                    family.add_sample(name, sendable(each), each.value)
             else:
                 family = HistogramMetricFamily(name, text)
                 for each in members:
                     assert each.observed is not None
-                    _histogram(family, name, labels(each), each.observed, floatToGoString)
+                    _histogram(family, name, sendable(each), each.observed, floatToGoString)
             yield family
-
-
-def labels(series: Series[Any]) -> dict[str, str]:
-    """The labels; what UTF-8 cannot hold becomes a question mark."""
-    return {name: value.encode("utf-8", "replace").decode("utf-8") for name, value in series.labels}
-
-
-def meaning(name: str) -> str:
-    """What a metric of a run means, in a sentence."""
-    known = BY_NAME.get(name)
-    return known.meaning.replace("`", "") if known is not None else "Measured by Odibi."
 
 
 def _histogram(family: Metric, name: str, said: dict[str, str], found: Buckets, words: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import attrs
 
+from odibi.contracts.measured import BY_NAME
 from odibi.contracts.metric import Kind
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Observations(Protocol):
         ...
 
 
+T = TypeVar("T")
 O = TypeVar("O", bound=Observations)  # noqa: E741
 
 Labels = tuple[tuple[str, str], ...]
@@ -91,6 +93,11 @@ class Store(Generic[O]):
                 for each in self._series.values()
             ]
 
+    def each(self, do: Callable[[Series[O]], T]) -> list[T]:
+        """What a function gives of each series; nothing is recorded meanwhile."""
+        with self._lock:
+            return [do(series) for series in self._series.values()]
+
     def _take(self, each: Measurement) -> str:
         name, kind = each.name, each.kind
         known = self._kinds.get(name)
@@ -143,3 +150,14 @@ def rows(series: Sequence[Series[Any]]) -> Iterator[dict[str, Any]]:
             yield {**row, "value": plain(each.value)}
         else:
             yield {**row, "count": each.observed.count, "sum": plain(each.observed.total)}
+
+
+def meaning(name: str) -> str:
+    """What a metric means, in a sentence."""
+    known = BY_NAME.get(name)
+    return known.meaning.replace("`", "") if known is not None else "Measured by Odibi."
+
+
+def sendable(series: Series[Any]) -> dict[str, str]:
+    """The labels; what UTF-8 cannot hold becomes a question mark."""
+    return {name: value.encode("utf-8", "replace").decode("utf-8") for name, value in series.labels}
