@@ -192,6 +192,7 @@ def test_runs_and_nodes_are_counted() -> None:
     assert sink.value(names.RUN_DURATION, **ETL)[0] == 2
     assert sink.value(names.RUNS_RUNNING, **ETL) == 0
     assert sink.value(names.LAST_SUCCESS, **ETL) is None
+    assert sink.value(names.LAST_SUCCEEDED, **ETL) == 0
     assert sink.value(names.LAST_START, **ETL) == pytest.approx(time.time(), abs=600)
     outcomes = {"succeeded": 4, "failed": 2, "skipped": 2, "reused": 0, "restored": 0, "cancelled": 0}
     assert {each: sink.value(names.NODES, **ETL, outcome=each) for each in outcomes} == outcomes
@@ -317,6 +318,21 @@ def test_counters_do_not_fall_from_one_run_to_the_next() -> None:
             seen.append(Kept.made["a"].value(names.NODES, **ETL, outcome="succeeded"))
     assert seen == [1, 2, 3, 4, 5]
     assert list(Kept.made) == ["a"]
+
+
+def test_the_last_success_is_known_from_before_the_process_began() -> None:
+    """Or nobody would be told that a pipeline which fails since a restart gives nothing fresh."""
+    kept = model.Checkpoints("memory", options={"name": "meter history"})
+    fails = threading.Event()
+    node = model.Node("one", function=lambda: failing() if fails.is_set() else 1)
+    with project(node, checkpoints=kept) as loaded:
+        loaded["etl"].run()
+    at = Kept.made["a"].value(names.LAST_SUCCESS, **ETL)
+    fails.set()
+    with project(node, checkpoints=kept) as loaded:
+        assert not loaded["etl"].run(check=False).ok
+    assert Kept.made["a"].value(names.LAST_SUCCEEDED, **ETL) == 0
+    assert Kept.made["a"].value(names.LAST_SUCCESS, **ETL) == pytest.approx(at, abs=1.0)
 
 
 def test_the_end_of_a_run_waits_until_sinks_have_sent_it() -> None:

@@ -72,6 +72,12 @@ LAST_SUCCESS = _gauge(
     OF_A_PIPELINE,
     "When the last run that succeeded ended, in seconds since the epoch.",
 )
+LAST_SUCCEEDED = _gauge(
+    "run_last_succeeded",
+    "1 or 0",
+    OF_A_PIPELINE,
+    "Whether the last run succeeded. Of use where each run is a process of its own, whose counters begin at nothing.",
+)
 LAST_DURATION = _gauge("run_last_duration_seconds", "seconds", OF_A_PIPELINE, "How long the last run took.")
 
 NODES = _counter(

@@ -172,6 +172,17 @@ class ProjectMeter:
             more, self._evicted = max(0, stats.evictions - self._evicted), stats.evictions
         tally.add(names.CACHE_EVICTIONS, labels, more)
 
+    def look_at_history(self, tally: Tally, pipeline: str, labels: tuple[str, ...]) -> None:
+        """Measure when a pipeline last succeeded, before this process began; nothing is told if that is not known."""
+        try:
+            store = self._resources.checkpoints()
+            record = store.latest(pipeline, states=("succeeded",)) if store is not None else None
+        except Exception as error:
+            _log.debug("the history could not be measured: %s", error)
+            return
+        if record is not None and record.finished is not None:
+            tally.set(names.LAST_SUCCESS, labels, record.finished)
+
     def scrapes(self) -> list[str]:
         """What those sinks hold that Prometheus can read, in its text format."""
         found = []
@@ -305,6 +316,7 @@ class RunMeter:
                 tally.add(names.NODES, (*labels, outcome.value), 0)
             for result in ("hit", "restored", "miss") if self._project.has_cache else ():
                 tally.add(names.CACHE_LOOKUPS, (*labels, result), 0)
+            self._project.look_at_history(tally, event.pipeline, labels)
         self.tell()
 
     def _ended(self, event: RunFinished) -> None:
@@ -313,6 +325,7 @@ class RunMeter:
         tally.observe(names.RUN_DURATION, labels, [event.duration])
         tally.set(names.LAST_DURATION, labels, event.duration)
         tally.set(names.RUNS_RUNNING, labels, self._project.ends(self._pipeline))
+        tally.set(names.LAST_SUCCEEDED, labels, int(event.state == "succeeded"))
         if event.state == "succeeded":
             tally.set(names.LAST_SUCCESS, labels, event.wall)
         self._project.look_at_cache(tally)

@@ -26,6 +26,12 @@ def odibi_observers() -> dict[str, str]:
 
 
 @hookimpl
+def odibi_commands() -> dict[str, str]:
+    """``odibi metrics``: what comes with the package for Grafana and Prometheus."""
+    return {"metrics": "odibi_metrics.cli:metrics"}
+
+
+@hookimpl
 def odibi_suites() -> dict[str, str]:
     """The conformance suites for them."""
     return {
