@@ -79,10 +79,10 @@ def push(
     from prometheus_client import pushadd_to_gateway
     from prometheus_client.exposition import basic_auth_handler, default_handler
 
-    def handler(to: str, method: str, within: float | None, headers: list[tuple[str, str]], data: bytes) -> Any:
+    def handler(url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes) -> Any:
         if auth is None:
-            return default_handler(to, method, within, headers, data)
-        return basic_auth_handler(to, method, within, headers, data, auth[0], auth[1].reveal())
+            return default_handler(url, method, timeout, headers, data)
+        return basic_auth_handler(url, method, timeout, headers, data, auth[0], auth[1].reveal())
 
     try:
         pushadd_to_gateway(url, job, registry, dict(grouping), timeout, handler)
