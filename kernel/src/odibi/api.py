@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from odibi.fingerprint import Fingerprints
     from odibi.host import Host
     from odibi.run.dispatch import Listener
+    from odibi.run.meter import ProjectMeter
     from odibi.run.observers import ProjectObservers
     from odibi.run.result import RunResult
     from odibi.run.state import RunState
@@ -473,6 +474,7 @@ class LoadedProject:
         self._pipelines: tuple[Pipeline, ...] | None = None
         self._stores: Resources | None = None
         self._observers: ProjectObservers | None = None
+        self._meter: ProjectMeter | None = None
         self._bells: dict[str, Bell] = {}
 
     def resources(self) -> Resources:
@@ -492,16 +494,33 @@ class LoadedProject:
             weakref.finalize(self, self._stores.close)
         return self._stores
 
-    def _watching(self) -> list[tuple[Observer, Listener]]:
-        """The observers that the project asks for, for one more run."""
+    def _watching(self, plan: Plan) -> list[tuple[Observer, Listener]]:
+        """The observers that the project asks for, for one more run, and what measures it."""
+        found: list[tuple[Observer, Listener]] = []
         project = self.project
-        if not (project.observers or project.alerts or project.story):
-            return []
-        if self._observers is None:
-            from odibi.run.observers import ProjectObservers
+        if project.observers or project.alerts or project.story:
+            if self._observers is None:
+                from odibi.run.observers import ProjectObservers
 
-            self._observers = ProjectObservers(self._lasting())
-        return self._observers.of_run()
+                self._observers = ProjectObservers(self._lasting())
+            found += self._observers.of_run()
+        measuring = self._metering()
+        measured = measuring.of_run(plan) if measuring is not None else None
+        return [*found, measured] if measured is not None else found
+
+    def _metering(self) -> ProjectMeter | None:
+        """What measures the project's runs, if it has a metric sink."""
+        if self._meter is None and self.project.metrics:
+            from odibi.run.meter import ProjectMeter
+
+            self._meter = ProjectMeter(self._lasting())
+            weakref.finalize(self, self._meter.close)
+        return self._meter
+
+    def scrapes(self) -> list[str]:
+        """What its metric sinks hold that Prometheus can read, each in Prometheus' text format."""
+        metering = self._metering()
+        return metering.scrapes() if metering is not None else []
 
     def _consuming(self, pipeline: Pipeline, batches: Mapping[str, Batch] | None) -> Resources:
         """The resources of a run that consumes batches."""
@@ -511,12 +530,14 @@ class LoadedProject:
         return self._resources(files_read(pipeline.model, batches))
 
     def close(self) -> None:
-        """Close the cache and the checkpoint store; may be called twice, and the project may still be used.
+        """Close the cache, the checkpoint store and metric sinks; may be called twice, and the project still be used.
 
-        Observers of the project that are busy with a run that is over get a few seconds to finish.
+        Observers of the project that are busy with a run that is over get a few seconds to finish, and so do sinks.
         """
-        if self._observers is not None:
+        if self._observers is not None or self._meter is not None:
             settle(PATIENCE)
+        if self._meter is not None:
+            self._meter.close()
         if self._stores is not None:
             self._stores.close()
 
@@ -714,7 +735,7 @@ class LoadedProject:
                 given=given,
                 run_id=run_id,
                 state=state,
-                watching=self._watching(),
+                watching=self._watching(plan),
                 facts=Facts(
                     plan,
                     pipeline.model,

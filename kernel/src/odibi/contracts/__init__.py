@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     )
     from odibi.contracts.executor import Executor, Outcome, State, Task, Usage, Work
     from odibi.contracts.format import Format, Source, TableFormat, Target, WriteMode, WriteReport
-    from odibi.contracts.metric import Kind, Measurement, MetricSink
+    from odibi.contracts.metric import Kind, Measurement, MetricSink, ScrapedSink
     from odibi.contracts.observer import NOTICE, Observer, PlannedNode, RunFacts
     from odibi.contracts.option import option
     from odibi.contracts.secret import Secret, SecretStore
@@ -85,7 +85,7 @@ _HOMES = {
         "files_of",
         "payload_of",
     ),
-    "metric": ("Kind", "Measurement", "MetricSink"),
+    "metric": ("Kind", "Measurement", "MetricSink", "ScrapedSink"),
     "executor": ("Executor", "Outcome", "State", "Task", "Usage", "Work"),
     "secret": ("Secret", "SecretStore"),
     "observer": ("NOTICE", "Observer", "PlannedNode", "RunFacts"),
@@ -136,6 +136,7 @@ __all__ = [
     "RunLock",
     "RunRecord",
     "Schedule",
+    "ScrapedSink",
     "Secret",
     "SecretStore",
     "Session",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Kind(str, Enum):
@@ -27,24 +24,30 @@ class Kind(str, Enum):
 
 @attrs.define
 class Measurement:
-    """One measurement.
+    """One measurement; of a timer or histogram it may be several at once.
 
     Attributes:
         name: by Prometheus' conventions, with the unit (``odibi_node_duration_seconds``).
         kind: what ``value`` means.
         value: in the name's unit.
         labels: few, and of few values each.
+        more: further observations of the same timer or histogram, each as if it came by itself; a counter and a gauge
+            have none.
     """
 
     name: str
     kind: Kind
     value: float
     labels: Mapping[str, str] = attrs.field(factory=dict)
+    more: Sequence[float] = ()
 
 
 @runtime_checkable
 class MetricSink(Protocol):
-    """Takes measurements.
+    """Takes measurements, of all runs of a project.
+
+    One may say, as the attribute ``usage``, that it wants to know how much processor time and memory each node took,
+    which costs a run a few microseconds a node.
 
     Promises:
         * :meth:`record` never blocks a node: it neither waits for a network nor for a lock that a slow one holds.
@@ -57,7 +60,7 @@ class MetricSink(Protocol):
         ...
 
     def flush(self) -> None:
-        """Send what is held back; called at the end of a run."""
+        """Send what is held back; called at the end of a run, and now and then in a long one."""
         ...
 
     def export(self) -> Any:
@@ -66,4 +69,13 @@ class MetricSink(Protocol):
 
     def close(self) -> None:
         """Flush and let go; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class ScrapedSink(MetricSink, Protocol):
+    """A sink that Prometheus can read; ``odibi serve`` shows what it holds on its page ``/metrics``."""
+
+    def scrape(self) -> str:
+        """What the sink holds, in Prometheus' text format 0.0.4; may be called on any thread, while it records."""
         ...

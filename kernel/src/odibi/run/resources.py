@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from odibi.contracts.cache import Cache
     from odibi.contracts.checkpoint import CheckpointStore
     from odibi.contracts.engine import Engine
+    from odibi.contracts.metric import MetricSink
     from odibi.contracts.observer import Observer
     from odibi.contracts.secret import Secret
     from odibi.contracts.storage import Storage
@@ -106,6 +107,11 @@ class Resources:
     def observer(self, config: ComponentConfig) -> Observer:
         """An observer, built anew: each run has its own."""
         built: Observer = self._build("observer", config.type, config.options)
+        return built
+
+    def metric(self, config: ComponentConfig) -> MetricSink:
+        """A metric sink, built anew; whoever asks closes it."""
+        built: MetricSink = self._build("metric", config.type, config.options)
         return built
 
     def source(self, read: Read, engine: str) -> Source:

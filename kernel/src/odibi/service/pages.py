@@ -13,6 +13,7 @@ import attrs
 
 from odibi.errors import AccessDenied, Conflict, DataError, NotFound, OdibiError
 from odibi.service.exposition import CONTENT_TYPE, exposition
+from odibi.service.scraped import merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +119,8 @@ def _told(service: Service, status: StreamStatus) -> dict[str, Any]:
 
 
 def _metrics(service: Service) -> Answer:
-    return Answer(HTTPStatus.OK, exposition(service).encode("utf-8", "replace"), CONTENT_TYPE)
+    text = merged((exposition(service), *service.scrapes()))
+    return Answer(HTTPStatus.OK, text.encode("utf-8", "replace"), CONTENT_TYPE)
 
 
 _PAGES: dict[str, Callable[[Service], Answer]] = {

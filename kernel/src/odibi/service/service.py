@@ -226,6 +226,12 @@ class Service:
             text = served.scrub(text)
         return text
 
+    def scrapes(self) -> list[str]:
+        """What the projects' metric sinks hold that Prometheus can read, each in Prometheus' text format."""
+        with self._lock:
+            projects = [served.loaded for served in self._served]
+        return [text for loaded in projects for text in loaded.scrapes()]
+
     def idle(self) -> bool:
         """Whether nothing runs and nothing waits for its turn."""
         return self._dispatcher.wait(0)

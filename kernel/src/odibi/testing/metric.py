@@ -28,6 +28,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import sys
 import threading
 from collections import defaultdict
@@ -39,7 +40,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from odibi.contracts.metric import Kind, Measurement, MetricSink
+from odibi.contracts.metric import Kind, Measurement, MetricSink, ScrapedSink
 from odibi.structure import option_fields
 from odibi.testing.component import PLANTED, ComponentSuite, close, needs, no_secret_in, together
 
@@ -81,6 +82,13 @@ LABEL_VALUES = (
     "x" * 500,
 )
 """Values that an exporter might take for one another, or for something else than a value."""
+
+_SAMPLE = re.compile(
+    r"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)"
+    r'(\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\["\\n])*"(,(?!\})|(?=\}))|,(?=\}))*\})?'
+    r" (NaN|[+-]Inf|[+-]?[0-9.]+([eE][+-]?[0-9]+)?)( -?[0-9]+)?"
+)
+"""A line of Prometheus' text format 0.0.4 that is no comment."""
 
 _FLOATS = st.floats(0, 1e9, allow_nan=False).map(lambda value: round(value, 6))
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
@@ -197,6 +205,26 @@ class MetricSuite(ComponentSuite):
         subject.record([make("odibi_node_duration_seconds", value) for value in values[4:]])
         self.check(subject, {key("odibi_node_duration_seconds"): (len(values), sum(values))})
 
+    @pytest.mark.parametrize("kind", [Kind.TIMER, Kind.HISTOGRAM])
+    def test_observations_may_come_together(self, subject: MetricSink, kind: Kind) -> None:
+        """Several in one measurement are as many as if each came by itself, beside such as do."""
+        subject.record([Measurement("a_seconds", kind, 1, {"node": "x"}, (2, 4)), Measurement("a_seconds", kind, 8)])
+        self.check(subject, {key("a_seconds", {"node": "x"}): (3, 7), key("a_seconds"): (1, 8)})
+        subject.record([Measurement("a_seconds", kind, 0.5, {"node": "x"}, [0.0] * 100)])
+        subject.record([Measurement("a_seconds", kind, 0.5, {"node": "x"})])
+        self.check(subject, {key("a_seconds", {"node": "x"}): (105, 8), key("a_seconds"): (1, 8)})
+
+    @pytest.mark.parametrize("value", [math.nan, -1.0])
+    def test_observations_that_come_together_do_not_spoil_others(self, subject: MetricSink, value: float) -> None:
+        """What is no duration among them is refused or left out; the sum is as if it never came."""
+        subject.record([Measurement("a_seconds", Kind.TIMER, 2, {}, (2,))])
+        _try(subject, [Measurement("a_seconds", Kind.TIMER, 0, {}, (0, value))])
+        subject.record([Measurement("a_seconds", Kind.TIMER, 3, {}, (3,))])
+        subject.flush()
+        count, total = cast("tuple[float, float]", self.read(subject)[key("a_seconds")])
+        assert total == 10
+        assert 4 <= count <= 7
+
     def test_kinds_do_not_mix(self, subject: MetricSink) -> None:
         """In one call and beside each other."""
         subject.record(
@@ -257,16 +285,17 @@ class MetricSuite(ComponentSuite):
 
     def test_measurements_may_change_afterwards(self, subject: MetricSink) -> None:
         """They are the caller's, who may use them, their labels and the list again."""
-        labels = {"node": "a"}
+        labels, more = {"node": "a"}, [1.0, 1.0]
         measurement = Measurement("a_total", Kind.COUNTER, 1, labels)
-        batch = [measurement]
+        batch = [measurement, Measurement("d_seconds", Kind.TIMER, 1, {}, more)]
         subject.record(batch)
         labels["node"] = "b"
+        more.append(100)
         measurement.value = 100
         measurement.name = "b_total"
         batch.append(counter("c_total", 1))
         subject.flush()
-        self.check(subject, {key("a_total", {"node": "a"}): 1})
+        self.check(subject, {key("a_total", {"node": "a"}): 1, key("d_seconds"): (3, 3)})
         assert not {name for name, _ in self.read(subject)} & {"b_total", "c_total"}
 
     def test_random_measurements(self, place: Path) -> None:
@@ -363,6 +392,35 @@ class MetricSuite(ComponentSuite):
         subject.flush()
         wanted: Value = {Kind.COUNTER: 7, Kind.GAUGE: 4}.get(first, (2, 7))
         assert wanted in self.read(subject).values()
+
+    # --- scraped ----------------------------------------------------------------------------------------------------
+
+    def test_a_scrape_is_in_the_text_format(self, subject: MetricSink) -> None:
+        """Each line is a comment or a sample; samples of one metric stand together, below its type, and none twice."""
+        if not isinstance(subject, ScrapedSink):
+            pytest.skip(f"declared: metric {self.component.__qualname__} is no ScrapedSink")
+        odd = 'say "hi", back\\slash, {x}, two\nlines, 日本'
+        subject.record([counter("a_total", 2, node=odd), gauge("b_ratio", math.nan), counter("a_total", 1, node="x")])
+        subject.record([timer("c_seconds", 2, node=odd), timer("c_seconds", 2, node="y"), gauge("b_ratio", math.inf)])
+        text = subject.scrape()
+        assert text.endswith("\n")
+        kinds, samples, before = dict[str, str](), list[str](), ""
+        for line in text.splitlines():
+            if line.startswith("# TYPE "):
+                before, kind = line.removeprefix("# TYPE ").split()
+                assert before not in kinds, f"{before} is there twice"
+                kinds[before] = kind
+            elif not line.startswith("#"):
+                found = _SAMPLE.fullmatch(line)
+                assert found is not None, f"this is no sample: {line!r}"
+                own = (before, *(f"{before}{end}" for end in ("_bucket", "_sum", "_count")))
+                assert found["name"] in own, f"a sample stands below the type of another metric: {line!r}"
+                samples.append(line.rpartition(" ")[0])
+        assert (kinds["a_total"], kinds["b_ratio"]) == ("counter", "gauge")
+        assert kinds["c_seconds"] in ("histogram", "summary")
+        assert len(samples) == len(set(samples)), "a series is there twice"
+        said = odd.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        assert f'a_total{{node="{said}"}} 2.0\n' in text or f'a_total{{node="{said}"}} 2\n' in text
 
     # --- flush, export, close ---------------------------------------------------------------------------------------
 

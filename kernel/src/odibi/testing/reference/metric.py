@@ -74,15 +74,18 @@ class MemoryMetrics:
 
     def take(self, measurement: Measurement) -> str:
         """Take one measurement, with the lock held; returns what is wrong with it."""
-        name, value = measurement.name, float(measurement.value)
+        name, values = measurement.name, [float(measurement.value), *map(float, measurement.more)]
         kind = self._kinds.setdefault(name, measurement.kind)
         if kind is not measurement.kind:
             return f"{name!r} is a {kind.value}, and cannot be a {measurement.kind.value} too"
-        if kind is not Kind.GAUGE and (math.isnan(value) or value < 0):
-            return f"{name!r} is a {kind.value}, which cannot take {value:g}"
+        if len(values) > 1 and kind in (Kind.COUNTER, Kind.GAUGE):
+            return f"{name!r} is a {kind.value}, which cannot take several values at once"
+        for value in values:
+            if kind is not Kind.GAUGE and (math.isnan(value) or value < 0):
+                return f"{name!r} is a {kind.value}, which cannot take {value:g}"
         series = self._series.setdefault(self.key(measurement), Series())
-        series.value = value if kind is Kind.GAUGE else series.value + value
-        series.count += 1
+        series.value = values[0] if kind is Kind.GAUGE else series.value + math.fsum(values)
+        series.count += len(values)
         return ""
 
     def key(self, measurement: Measurement) -> Key:

@@ -268,6 +268,40 @@ class KeepsWhatItWasHanded(MemoryMetrics):
         return super().export()
 
 
+@zoo.defect
+class TakesTheFirstOfSeveral(MemoryMetrics):
+    """Of observations that come together it sees one."""
+
+    def take(self, measurement: Measurement) -> str:
+        """As if it had come by itself."""
+        return super().take(attrs.evolve(measurement, more=()))
+
+
+@zoo.defect
+class SeveralAreOne(MemoryMetrics):
+    """Observations that come together are one, as long as all of them."""
+
+    def take(self, measurement: Measurement) -> str:
+        """Their sum."""
+        if measurement.more and all(value >= 0 for value in measurement.more):
+            measurement = attrs.evolve(measurement, value=measurement.value + sum(measurement.more), more=())
+        return super().take(measurement)
+
+
+@zoo.defect
+class ChecksTheFirstOfSeveral(MemoryMetrics):
+    """One NaN behind a sound observation, and a timer shows nothing ever after."""
+
+    def take(self, measurement: Measurement) -> str:
+        """Only the first is looked at."""
+        problem = super().take(attrs.evolve(measurement, more=()))
+        if not problem and measurement.more:
+            series = self._series[self.key(measurement)]
+            series.value += sum(measurement.more)
+            series.count += len(measurement.more)
+        return problem
+
+
 # --- labels -----------------------------------------------------------------------------------------------------------
 
 
@@ -520,6 +554,75 @@ class ClosesOnce(MemoryMetrics):
         if self._closed:
             raise RuntimeError("it is closed")
         super().close()
+
+
+class Scraped(MemoryMetrics):
+    """Of those that are scraped, what they have in common."""
+
+    def scrape(self) -> str:
+        """As Prometheus' text."""
+        lines: list[str] = []
+        for name, kind in self._kinds.items():
+            lines.append(f"# TYPE {name} {'summary' if kind in (Kind.TIMER, Kind.HISTOGRAM) else kind.value}")
+            for (mine, labels), series in self._series.items():
+                if mine == name:
+                    lines += self.samples(name, kind, self.said(labels), series)
+        return "".join(f"{line}\n" for line in lines)
+
+    def said(self, labels: frozenset[tuple[str, str]]) -> str:
+        """The labels."""
+        return ",".join(f'{name}="{self.escaped(value)}"' for name, value in sorted(labels))
+
+    def escaped(self, value: str) -> str:
+        """A value as it stands between quotes."""
+        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+    def number(self, value: float) -> str:
+        """As Prometheus writes it."""
+        return repr(value).replace("inf", "+Inf").replace("nan", "NaN")
+
+    def samples(self, name: str, kind: Kind, said: str, series: Series) -> list[str]:
+        """The lines of one series."""
+        value = self.number(series.value)
+        if kind in (Kind.COUNTER, Kind.GAUGE):
+            return [f"{name}{{{said}}} {value}"]
+        return [f"{name}_count{{{said}}} {series.count}", f"{name}_sum{{{said}}} {value}"]
+
+
+@zoo.defect
+class ScrapesUnescaped(Scraped):
+    """A quote in a label's value ends it, in what Prometheus reads."""
+
+    def escaped(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+@zoo.defect
+class ScrapesPythonNumbers(Scraped):
+    """It writes ``inf`` and ``nan`` as Python does."""
+
+    def number(self, value: float) -> str:
+        """As Python writes it."""
+        return repr(value)
+
+
+@zoo.defect
+class ScrapesEachType(Scraped):
+    """It says the type anew for each series, which Prometheus refuses."""
+
+    def samples(self, name: str, kind: Kind, said: str, series: Series) -> list[str]:
+        """Once more."""
+        return [f"# TYPE {name} {kind.value}", *super().samples(name, kind, said, series)]
+
+
+@zoo.defect
+class ScrapesTwice(Scraped):
+    """Each series is there twice."""
+
+    def samples(self, name: str, kind: Kind, said: str, series: Series) -> list[str]:
+        """And again."""
+        return super().samples(name, kind, said, series) * 2
 
 
 # --- in the way -------------------------------------------------------------------------------------------------------
