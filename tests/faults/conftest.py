@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fault_harness import FULL
 from fault_harness.processes import Fresh, Zygote
 from fault_harness.scenario import Scenario
-from fault_harness.scenarios import TWO_NODES
+from fault_harness.scenarios import BIG, CHAIN, CHAIN_ON_STORAGE, TWO_NODES, UPSERT
 from fault_harness.shim import CannotBuild, build
 from fault_harness.survival import Survivor
 
@@ -38,10 +38,11 @@ def _zygote(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     pytest.importorskip("odibi_local")
     pytest.importorskip("odibi_pandas")
     zygote = Zygote(library, tmp_path_factory.mktemp("zygote"))
-    project = tmp_path_factory.mktemp("warm")
     try:
-        TWO_NODES.lay(project, zygote)
-        zygote.warm(TWO_NODES.arguments, project)
+        for scenario in (TWO_NODES, BIG, UPSERT, CHAIN, CHAIN_ON_STORAGE):  # all that any scenario imports
+            project = tmp_path_factory.mktemp("warm")
+            scenario.lay(project, zygote)
+            zygote.warm(scenario.arguments, project)
         yield zygote
     finally:
         zygote.close()

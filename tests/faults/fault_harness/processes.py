@@ -109,7 +109,7 @@ class Fresh:
             settings = fault.settings(roots or [project], trace, data if payload else None)
             begin = time.monotonic()
             with subprocess.Popen(
-                [sys.executable, "-m", "odibi", *arguments],
+                [sys.executable, "-P", "-m", "odibi", *arguments],
                 cwd=project,
                 env=environment(self._library, {**os.environ, **_ALONE}, settings),
                 stdin=subprocess.DEVNULL,

@@ -52,7 +52,8 @@ def _become(request: dict[str, Any], restart: Any) -> NoReturn:
     os.chdir(request["cwd"])
     os.environ.update(request["env"])
     sys.argv = ["odibi", *request["arguments"]]
-    sys.path[0] = os.getcwd()
+    # As the script `odibi` has it. Were the project there, which has just changed, plugins would be looked for anew.
+    sys.path[0] = os.path.dirname(sys.executable)
     importlib.invalidate_caches()
     restart()
 

@@ -10,12 +10,15 @@ import sys
 from odibi.testing.zoo import SOUND, families, zoo_of
 from odibi.testing.zoo._trial import Trial, trials
 
+_JOBS = 3 * (os.cpu_count() or 1)
+"""More than there are processors: what is broken often hangs, and its suite then waits until it has waited enough."""
+
 
 def main() -> int:
     """Run it; 1 if a defect that should be seen is not, or if a sound component is refused."""
     parser = argparse.ArgumentParser(prog="python -m odibi.testing.zoo", description=__doc__)
     parser.add_argument("family", nargs="*", help="only these; all if none is given")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="suites at once")
+    parser.add_argument("--jobs", type=int, default=_JOBS, help="suites at once (default: %(default)s)")
     parser.add_argument("--verbose", action="store_true", help="say of each defect how it went, as it goes")
     parser.add_argument("--json", action="store_true", help="print JSON, with the test that refused each defect")
     given = parser.parse_args()

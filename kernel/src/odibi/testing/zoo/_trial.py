@@ -2,10 +2,15 @@
 
 The processes are forked from one that has imported pytest, hypothesis and the suites, as that takes longer than most
 trials do. It must have no other threads.
+
+A trial of a defect ends with the first test that refuses, and most tests are quick while few laws take nearly all of a
+suite's time. So the tests run by how long each took on the sound specimen of the family, the shortest first.
 """
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import re
 import shutil
@@ -13,18 +18,23 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
-from odibi.testing.zoo import suite_of
+from odibi.testing.zoo import SOUND, suite_of
+
+if TYPE_CHECKING:
+    import pytest
 
 LONGEST = 120.0
 """Seconds after which a suite that does not end counts as one that noticed: it would hang for its author, too."""
 
 _FAILED = re.compile(r"^(?:FAILED|ERROR) \S*::(test_\w+)", re.MULTILINE)
 _RAN = re.compile(r"(\d+) passed")
+_LENGTHS = "lengths.json"
 _PAUSE = 0.02
 
 
@@ -56,6 +66,8 @@ class Broken(Exception):
 def trials(specimens: Iterable[str], jobs: int = 1) -> Iterator[Trial]:
     """Run suites on specimens, up to the first test that refuses; those that are sound are run to the end.
 
+    Sound ones come first, and a family's defects once its own is done, if it is among the specimens.
+
     Args:
         specimens: as for :func:`odibi.testing.zoo.suite_of`.
         jobs: how many at once.
@@ -67,20 +79,27 @@ def trials(specimens: Iterable[str], jobs: int = 1) -> Iterator[Trial]:
     import pytest  # noqa: F401 - imported once, for all who are forked
 
     assert hypothesis.stateful
-    waiting = list(specimens)[::-1]
+    waiting = sorted(specimens, key=lambda specimen: not _is_sound(specimen))
     for specimen in waiting:
         suite_of(specimen)
+    awaited = {_family(specimen) for specimen in waiting if _is_sound(specimen)}
+    lengths: dict[str, Mapping[str, float]] = {}
     running: dict[int, tuple[str, Path, float]] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < jobs:
-                specimen, folder = waiting.pop(), Path(tempfile.mkdtemp(prefix="odibi-zoo-"))
-                running[_fork(specimen, folder)] = (specimen, folder, time.monotonic() + LONGEST)
+            while len(running) < jobs and (chosen := _next(waiting, awaited)):
+                waiting.remove(chosen)
+                folder = Path(tempfile.mkdtemp(prefix="odibi-zoo-"))
+                pid = _fork(chosen, folder, lengths.get(_family(chosen), {}))
+                running[pid] = (chosen, folder, time.monotonic() + LONGEST)
             ended = [(pid, code) for pid in running if (code := _code(pid, running[pid][2])) is not None]
             for pid, code in ended:
                 specimen, folder, deadline = running.pop(pid)
                 seconds = time.monotonic() - (deadline - LONGEST)
                 output = (folder / "output").read_text(encoding="utf-8", errors="replace")
+                if _is_sound(specimen):
+                    lengths[_family(specimen)] = _read_lengths(folder)
+                    awaited.discard(_family(specimen))
                 shutil.rmtree(folder, ignore_errors=True)
                 yield _judged(specimen, code, seconds, output)
             if not ended:
@@ -91,7 +110,29 @@ def trials(specimens: Iterable[str], jobs: int = 1) -> Iterator[Trial]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fork(specimen: str, folder: Path) -> int:
+def _family(specimen: str) -> str:
+    return specimen.partition(".")[0]
+
+
+def _is_sound(specimen: str) -> bool:
+    return specimen.partition(".")[2] == SOUND
+
+
+def _next(waiting: Iterable[str], awaited: set[str]) -> str | None:
+    """The next specimen that need not wait for the sound one of its family."""
+    return next((each for each in waiting if _is_sound(each) or _family(each) not in awaited), None)
+
+
+def _read_lengths(folder: Path) -> dict[str, float]:
+    """What tests of a sound specimen took; nothing if it did not come to an end."""
+    try:
+        found: dict[str, float] = json.loads((folder / _LENGTHS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def _fork(specimen: str, folder: Path, lengths: Mapping[str, float]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -99,6 +140,7 @@ def _fork(specimen: str, folder: Path) -> int:
         return pid
     code = 70
     try:
+        gc.freeze()  # what came with the fork stays to the end, and pytest collects garbage more than once
         os.setsid()  # so that what it starts can be stopped with it
         output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for standard in (1, 2):
@@ -107,15 +149,16 @@ def _fork(specimen: str, folder: Path) -> int:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
         os.environ.pop("PYTEST_ADDOPTS", None)
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # plugins of pytest that happen to be here have no say
         os.chdir(folder)
-        code = _suite(specimen, folder)
+        code = _suite(specimen, folder, _Lengths(lengths))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
-def _suite(specimen: str, folder: Path) -> int:
+def _suite(specimen: str, folder: Path, lengths: _Lengths) -> int:
     import pytest
     from hypothesis import Phase, settings
 
@@ -123,9 +166,33 @@ def _suite(specimen: str, folder: Path) -> int:
     phases = (Phase.explicit, Phase.reuse, Phase.generate)
     settings.register_profile("zoo", phases=phases, deadline=None, print_blob=False)
     settings.load_profile("zoo")
-    options = ["-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", f"--rootdir={folder}", "-c", os.devnull]
-    options += ["--basetemp", str(folder / "tmp"), *([] if specimen.endswith(".sound") else ["-x"])]
-    return int(pytest.main([*options, str(Path(__file__).with_name("_specimen.py"))]))
+    options = ["-q", "-rfE", "--tb=native", "-p", "no:cacheprovider", f"--rootdir={folder}", "-c", os.devnull]
+    options += ["-p", "odibi.testing.pytest_plugin", "-p", "_hypothesis_pytestplugin"]
+    options += ["--basetemp", str(folder / "tmp"), *([] if _is_sound(specimen) else ["-x"])]
+    code = int(pytest.main([*options, str(Path(__file__).with_name("_specimen.py"))], plugins=[lengths]))
+    (folder / _LENGTHS).write_text(json.dumps(lengths.took), encoding="utf-8")
+    return code
+
+
+class _Lengths:
+    """Puts the tests of a trial in order, and takes their time.
+
+    Args:
+        known: what each took elsewhere, in seconds; one that is not there comes first.
+    """
+
+    def __init__(self, known: Mapping[str, float]) -> None:
+        self._known = known
+        self.took: dict[str, float] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """The shortest first; as they were where nothing is known."""
+        items.sort(key=lambda item: self._known.get(item.nodeid.rpartition("::")[2], 0.0))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Its set-up and what follows it count, too."""
+        name = report.nodeid.rpartition("::")[2]
+        self.took[name] = self.took.get(name, 0.0) + report.duration
 
 
 def _code(pid: int, deadline: float) -> int | None:
