@@ -5,21 +5,16 @@ Whatever was acknowledged is consumed exactly once by each stream, in the order 
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from fault_harness import FULL
+from fault_harness.serving import SERVE, killed, rows, started, until
 
 import odibi
 
@@ -36,7 +31,7 @@ PATIENCE = 120.0
 PROJECT = """
 project: shop
 engine: pandas
-checkpoints: sqlite
+checkpoints: {type: sqlite, keep_last: 100000}  # all runs stay on record
 connections:
   lake: {type: local, base_path: ./lake}
 triggers:
@@ -77,20 +72,6 @@ def _place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@contextmanager
-def started(place: Path, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process whose output is added to a file; killed in the end, if it still lives."""
-    with (place / f"{name}.out").open("ab") as out, (place / f"{name}.err").open("ab") as err:
-        process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=place, stdout=out, stderr=err, env={**os.environ, "NO_COLOR": "1"}
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-
 def put(place: Path, who: str) -> tuple[Path, str, str, str, str, str]:
     return place, who, "-c", PUT, who, str(EVENTS)
 
@@ -106,40 +87,28 @@ def acknowledged(place: Path, who: str) -> dict[tuple[str, int], int]:
 
 
 def consumed(place: Path, name: str) -> Counter[tuple[str, int]]:
-    found: Counter[tuple[str, int]] = Counter()
-    for path in sorted((place / "lake" / name).glob("[!._]*")):
-        with path.open() as file:
-            found.update((who, int(n)) for who, n in list(csv.reader(file))[1:])
-    return found
-
-
-def until(holds: Callable[[], object], place: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        said = {path.name: path.read_text()[-2000:] for path in place.glob("*.err")}
-        assert time.monotonic() < deadline, f"it does not come to be: {said}"
-        time.sleep(0.005)
+    return Counter({(who, int(n)): count for (who, n), count in rows(place / "lake" / name).items()})
 
 
 def test_what_was_acknowledged_is_consumed_once_in_order_by_each_stream(place: Path) -> None:
     chance = random.Random(SEED)
-    serve = ("-m", "odibi", "serve", "--no-reload")
     with ExitStack() as others:
         others.enter_context(started(*put(place, "ann")))
         bob = others.enter_context(started(*put(place, "bob")))
-        until(lambda: len(acknowledged(place, "bob")) >= EVENTS // 4, place)
+        until(lambda: len(acknowledged(place, "bob")) >= EVENTS // 4, place, PATIENCE)
         bob.send_signal(signal.SIGKILL)
         for at in range(KILLS):
-            with started(place, "serve", *serve) as service:
-                wanted = (at + 1) * 2 * EVENTS // (KILLS + 2)
-                until(lambda wanted=wanted: sum(consumed(place, "one").values()) >= wanted or service.poll(), place)  # type: ignore[misc]
-                time.sleep(chance.uniform(0, 0.05))  # anywhere in what it does then
-                service.send_signal(signal.SIGKILL)
-                assert service.wait(PATIENCE) == -signal.SIGKILL
+            wanted = (at + 1) * 2 * EVENTS // (KILLS + 2)
+            with killed(place, PATIENCE, chance, 0.05) as service:
+                until(
+                    lambda: sum(consumed(place, "one").values()) >= wanted or service.poll() is not None,  # noqa: B023
+                    place,
+                    PATIENCE,
+                )
             if at == 0:
                 others.enter_context(started(*put(place, "bob")))
-        until(lambda: len(acknowledged(place, "ann")) == len(acknowledged(place, "bob")) == EVENTS, place)
-    with started(place, "serve", *serve, "--idle", "2s") as service:
+        until(lambda: len(acknowledged(place, "ann")) == len(acknowledged(place, "bob")) == EVENTS, place, PATIENCE)
+    with started(place, "serve", *SERVE, "--idle", "2s") as service:
         assert service.wait(PATIENCE) == 0, (place / "serve.err").read_text()
 
     numbers = {**acknowledged(place, "ann"), **acknowledged(place, "bob")}
@@ -147,12 +116,12 @@ def test_what_was_acknowledged_is_consumed_once_in_order_by_each_stream(place: P
     for who in ("ann", "bob"):
         mine = [numbers[who, n] for n in range(EVENTS)]
         assert mine == sorted(mine)
-    wanted = Counter(numbers.keys())
+    each_once = Counter(numbers.keys())
     with odibi.load(place / "odibi.yaml") as project:
         store = project.resources().checkpoints()
         assert store is not None
         for name in ("one", "two"):
-            assert consumed(place, name) == wanted
+            assert consumed(place, name) == each_once
             runs = sorted(store.runs(name), key=lambda run: run.run_id)
             offsets = [run.detail["batches"]["sent"]["offset"] for run in runs if run.state == "succeeded"]
             assert offsets == list(range(1, 2 * EVENTS + 1))

@@ -5,7 +5,6 @@ The service runs until nothing has been due for a while; whatever became of the 
 
 from __future__ import annotations
 
-import csv
 import json
 import random
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from fault_harness import FULL
 from fault_harness.processes import Ended, Zygote
+from fault_harness.serving import rows
 from fault_harness.shim import NO_FAULT, Fault
 from fault_harness.survival import points_of
 
@@ -93,11 +93,8 @@ class Place:
 
     def rows(self, name: str) -> Counter[str]:
         """What an output holds: each row with how often it is there."""
-        found: Counter[str] = Counter()
-        for path in sorted((self.folder / "lake" / "out" / name).glob("[!._]*")):
-            with path.open() as file:
-                found.update("|".join(row) for row in list(csv.reader(file))[1:])
-        return found
+        found = rows(self.folder / "lake" / "out" / name)
+        return Counter({"|".join(row): count for row, count in found.items()})
 
     def wrong(self) -> list[str]:
         """What is not as it must be once a service has come to its end."""
@@ -108,10 +105,10 @@ class Place:
             "days": Counter(["2026-01-01", "2026-01-02"]),
         }
         found = []
-        for name, rows in wanted.items():
+        for name, each_once in wanted.items():
             there = self.rows(name)
-            if there != rows:
-                lost, more = rows - there, there - rows
+            if there != each_once:
+                lost, more = each_once - there, there - each_once
                 found.append(f"{name}: lost {sorted(lost)}, doubled or unknown {sorted(more)}")
         ended = self._zygote.run(("streams", "ls", "--json"), self.folder)
         for stream in json.loads(ended.stdout)["streams"]:

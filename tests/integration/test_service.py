@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from served_places import PATIENCE, Place, eventually
 
 pytest.importorskip("odibi_local")
 pytest.importorskip("odibi_pandas")
 pytest.importorskip("odibi_triggers")
-
-PATIENCE = 60.0
 
 PROJECT = """
 project: shop
@@ -85,81 +81,9 @@ def moment(told):
 """
 
 
-class Place:
-    """A project in a folder, and the command line in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "lake" / "in").mkdir(parents=True)
-        (folder / "odibi.yaml").write_text(PROJECT)
-        (folder / "transforms.py").write_text(FUNCTIONS)
-
-    def arrive(self, name: str, *ids: int) -> None:
-        """Let a file arrive: written elsewhere, and renamed."""
-        draft = self.folder / "lake" / f"{name}.draft"
-        draft.write_text("id\n" + "".join(f"{each}\n" for each in ids))
-        draft.rename(self.folder / "lake" / "in" / f"{name}.csv")
-
-    def rows(self, name: str) -> Counter[str]:
-        """What an output holds, with how often."""
-        found: Counter[str] = Counter()
-        for path in (self.folder / "lake" / "out" / name).glob("[!._]*"):
-            with path.open() as file:
-                found.update(row[0] for row in list(csv.reader(file))[1:])
-        return found
-
-    def totals(self) -> Any:
-        """What the pipeline wrote that comes after another."""
-        path = self.folder / "lake" / "out" / "totals.json"
-        return json.loads(path.read_text()) if path.exists() else None
-
-    @contextmanager
-    def serving(self, *options: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-        """A service; killed at the end if it still runs."""
-        log = (self.folder / "serve.log").open("a")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "odibi", "serve", *options],
-            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True,
-            env={**os.environ, **environment}, start_new_session=True,
-        )  # fmt: skip
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            log.close()
-
-    @property
-    def log(self) -> str:
-        """What the services have said."""
-        return (self.folder / "serve.log").read_text()
-
-    def odibi(self, *arguments: str, code: int = 0) -> str:
-        """Run a command; what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "odibi", *arguments],
-            cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr + done.stdout
-        return done.stdout if code == 0 else done.stdout + done.stderr
-
-    def stream(self, name: str) -> dict[str, Any]:
-        """What the command line tells of a stream."""
-        found: dict[str, Any] = json.loads(self.odibi("streams", "show", name, "--json"))
-        return found
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
-
-
-def eventually(holds: Callable[[], object], place: Place) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, place.log[-4000:]
-        time.sleep(0.02)
+    return Place.made(tmp_path, PROJECT, FUNCTIONS)
 
 
 def test_files_moments_and_pipelines_after_others(place: Place) -> None:
@@ -299,7 +223,8 @@ def test_it_answers_over_http(place: Place) -> None:
         url = place.log.split("listening on ")[1].split()[0]
         eventually(lambda: asked("/ready", "tok-5ecret-tok")[0] == 200, place)
         assert asked("/metrics", "wrong")[0] == 401
-        eventually(lambda: 'odibi_service_runs_total{pipeline="ticks"' in asked("/metrics", "tok-5ecret-tok")[1], place)
+        ran = 'odibi_service_runs_total{project="shop",pipeline="ticks"'
+        eventually(lambda: ran in asked("/metrics", "tok-5ecret-tok")[1], place)
         service.send_signal(signal.SIGTERM)
         assert service.wait(PATIENCE) == 0
     assert "5ecret" not in place.log
@@ -328,3 +253,23 @@ def test_what_cannot_be_served_is_told(place: Place) -> None:
     told = place.odibi("serve", code=2)
     assert "odibi.yaml:" in told
     assert "Traceback" not in told
+
+
+def test_what_would_surprise_is_said_beforehand(place: Place) -> None:
+    place.arrive("a", 1)
+    told = place.odibi("run", "-p", "orders", "-p", "nothing", code=2)
+    assert "reads all that there is" not in told, "nothing is run"
+    done = subprocess.run(
+        [sys.executable, "-m", "odibi", "run", "-p", "orders", "--json"],
+        cwd=place.folder, capture_output=True, text=True, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    assert done.stderr.startswith("warning: node 'orders' reads all that there is, as this run consumes no batch of 'l")
+    assert all(json.loads(line) for line in done.stdout.splitlines())
+    begin = PROJECT.index("triggers:")
+    (place.folder / "odibi.yaml").write_text(
+        PROJECT[:begin] + "pipelines: [{pipeline: p, nodes: [{name: n, function: same}]}]\n"
+    )
+    (place.folder / "transforms.py").write_text("def same(): return 1\n")
+    with place.serving("--idle", "10ms") as service:
+        assert service.wait(PATIENCE) == 0
+    assert "nothing will ever start a pipeline of 'shop': it has no triggers; add some" in place.log

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import attrs
@@ -15,8 +15,9 @@ import pytest
 
 from odibi.api import LoadedProject
 from odibi.contracts import Batch
-from odibi.errors import OdibiError, Transient
-from odibi.model import Checkpoints, Misfire, Node, Overlap, Pipeline, Project, Trigger
+from odibi.errors import AccessDenied, Conflict, NotFound, OdibiError, OptionError, Transient
+from odibi.model import Checkpoints, ComponentConfig, Misfire, Mode, Node, Overlap, Pipeline, Project, Trigger
+from odibi.run.executors import InlineExecutor
 from odibi.service.service import Service
 from odibi.service.streams import DEATHS, InFlight, Stream
 from odibi.testing.clock import Clock
@@ -52,6 +53,17 @@ class Resting(FolderSource):
         return [each for each in super().names() if each != ".rest"]
 
 
+@attrs.define
+class Cluster(InlineExecutor):
+    """An executor that cannot be built as long as something is the matter."""
+
+    matter: ClassVar[list[BaseException]] = []
+
+    def __attrs_post_init__(self) -> None:
+        for error in self.matter[:1]:
+            raise error
+
+
 HOST = host_with(
     {
         "checkpoint.memory": MemoryCheckpoints,
@@ -59,6 +71,7 @@ HOST = host_with(
         "trigger.delay": FromEnd,
         "trigger.folder": FolderSource,
         "trigger.resting": Resting,
+        "executor.cluster": Cluster,
     }
 )
 
@@ -108,6 +121,17 @@ def eventually(holds: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_unforeseen(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """What the service does not know how to deal with, it logs with a traceback, and goes on."""
+    yield
+    unforeseen = [it for it in caplog.get_records("call") if it.exc_info is not None]
+    assert not [it.getMessage() for it in unforeseen if it.msg not in FORESEEN]
+
+
+FORESEEN = ("%s: the run could not be begun", "%s: it could not be tried", "'%s' could not be looked at")
+
+
 class Calls:
     """What a node was called with; it can be held up, and made to fail."""
 
@@ -144,6 +168,10 @@ def project(
         Project(name, root=Path("/"), engine=None, checkpoints=checkpoints, pipelines=pipelines, triggers=triggers),
         host=HOST,
     )
+
+
+def on_cluster(made: LoadedProject) -> LoadedProject:
+    return LoadedProject(attrs.evolve(made.project, executor=ComponentConfig("cluster")), host=HOST)
 
 
 def every(seconds: float, **settings: Any) -> Trigger:
@@ -191,6 +219,27 @@ def test_each_pipeline_of_a_trigger_has_a_stream_of_its_own() -> None:
         assert one.moments == two.moments == ["00:00:10", "00:00:20"]
         assert other.payloads == []
         assert [status.name for status in service.status()] == ["one/t", "two/t"]
+
+
+@pytest.mark.parametrize(("triggers", "after", "mode", "said"), [
+    ({}, False, Mode.BATCH, "add some under 'triggers' in the project file, such as a 'cron' or a 'file_watch'"),
+    ({}, False, Mode.STREAM, "('mode: stream') is run by: odibi run"),
+    ({"t": Trigger("every", enabled=False, options={"every": 1})}, False, Mode.BATCH, "remove 'enabled: false' from"),
+    ({"t": Trigger("every", options={"every": 1})}, False, Mode.BATCH, ""),
+    ({}, True, Mode.BATCH, ""),
+], ids=["none", "stream", "disabled", "one", "after"])  # fmt: skip
+def test_that_nothing_will_ever_begin_is_told(
+    triggers: dict[str, Trigger], after: bool, mode: Mode, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipelines = [attrs.evolve(pipeline("p", Calls(), after=("o",)), mode=mode), pipeline("o", Calls(), after=("x",))]
+    if not after:
+        pipelines = [attrs.evolve(each, after=()) for each in pipelines]
+    made = project(tuple(pipelines), triggers)
+    with serving(made, clock=Turned.at(BEGIN)):
+        pass
+    warnings = [it.getMessage() for it in caplog.records if it.levelname == "WARNING"]
+    assert len(warnings) == bool(said)
+    assert all(said in each for each in warnings)
 
 
 def test_a_trigger_that_is_not_enabled_starts_nothing() -> None:
@@ -418,6 +467,89 @@ def test_a_moment_that_is_put_off_with_others_behind_it_goes_first() -> None:
         pass_time(clock, service, 2)
         eventually(lambda: len(calls.payloads) == 3)
         assert calls.moments == ["00:00:10", "00:00:10", "00:00:20"]
+
+
+@pytest.fixture(name="matter")
+def _matter() -> Iterator[list[BaseException]]:
+    """Of the cluster."""
+    yield Cluster.matter
+    Cluster.matter.clear()
+
+
+@pytest.mark.parametrize("error", [
+    AccessDenied("the key has expired"), NotFound("there is no cluster"), OptionError("executor", []), TypeError("odd")
+], ids=lambda error: type(error).__name__)  # fmt: skip
+def test_what_lasts_and_keeps_a_run_from_beginning_counts(
+    tmp_path: Path, matter: list[BaseException], error: BaseException
+) -> None:
+    calls, clock = Calls(), Turned.at(BEGIN)
+    made = on_cluster(project((pipeline("p", calls),), {"t": folder(tmp_path, retry_delay=5)}))
+    matter.append(error)
+    (tmp_path / "1").touch()
+    stream, resources = stream_of(made)
+    with serving(made, clock=clock) as service:
+        for failures in (1, 2):
+            eventually(lambda failures=failures: (it := stream.in_flight()) and it.failures == failures)  # type: ignore[misc]
+            eventually(lambda: service.status()[0].state == "retrying")
+            clock.advance(20)
+        eventually(lambda: stream.offset() == "1")
+        matter.clear()
+        (tmp_path / "2").touch()
+        eventually(lambda: names(calls) == ["2"])
+    [letter] = stream.dead()
+    assert (letter.batch.id, letter.attempts, letter.run_id) == ("1", 3, "")
+    assert str(error) in letter.error
+    resources.close()
+
+
+@pytest.mark.parametrize("error", [
+    Transient("the cluster is busy"), Conflict("the pipeline runs"), ConnectionError("no network"), MemoryError(),
+    RuntimeError("can't start new thread"),
+], ids=lambda error: type(error).__name__)  # fmt: skip
+def test_what_passes_and_keeps_a_run_from_beginning_does_not_count(
+    tmp_path: Path, matter: list[BaseException], error: BaseException
+) -> None:
+    calls, clock = Calls(), Turned.at(BEGIN)
+    made = on_cluster(project((pipeline("p", calls),), {"t": folder(tmp_path, retry_delay=1, max_attempts=1)}))
+    matter.append(error)
+    (tmp_path / "1").touch()
+    with serving(made, clock=clock) as service:
+        for count in range(6):
+            eventually(lambda count=count: put_off_by(service) == count + 1)  # type: ignore[misc]
+            eventually(lambda: service.status()[0].state == "retrying")
+            assert str(error) in service.status()[0].error
+            if count == 5:
+                matter.clear()
+            clock.advance(2**count)
+        eventually(lambda: names(calls) == ["1"])
+        eventually(lambda: service.status()[0].state == "waiting")
+    stream, resources = stream_of(made)
+    assert (list(stream.dead()), stream.offset()) == ([], "1")
+    resources.close()
+
+
+def test_what_is_put_off_waits_a_little_even_if_there_is_to_be_no_pause(
+    tmp_path: Path, matter: list[BaseException]
+) -> None:
+    calls, clock = Calls(), Turned.at(BEGIN)
+    made = on_cluster(project((pipeline("p", calls),), {"t": folder(tmp_path, retry_delay=0)}))
+    matter.append(Conflict("another run goes on"))
+    (tmp_path / "1").touch()
+    with serving(made, clock=clock) as service:
+        for count, pause in enumerate((0.1, 0.2, 0.4), 1):
+            eventually(lambda count=count: put_off_by(service) >= count)  # type: ignore[misc]
+            eventually(lambda: service.status()[0].state == "retrying")
+            clock.step(pause / 2)
+            eventually(service.idle)
+            assert put_off_by(service) == count
+            clock.advance(pause)
+        matter.clear()
+        clock.advance(1)
+        eventually(lambda: names(calls) == ["1"])
+
+
+def put_off_by(service: Service) -> int:
+    return service.counts.read().attempts.get(("shop", "p/t", "put_off"), 0)
 
 
 def test_an_error_that_nobody_thought_of_is_tried_again() -> None:

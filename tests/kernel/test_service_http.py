@@ -304,34 +304,42 @@ def test_what_runs_is_counted(client: Client, service: Service, clock: Clock) ->
     assert before[series("odibi_service_streams", state="broken")] == 0
     assert before[series("odibi_service_dispatch_delay_seconds_count")] == 0
     (hourly,) = [status for status in service.status() if status.name == "etl/hourly"]
-    assert before[series("odibi_stream_next_seconds", stream="etl/hourly")] == hourly.next
-    assert series("odibi_stream_next_seconds", stream="bad/late") not in before, "it comes up no more"
+    assert before[series("odibi_stream_next_seconds", project="shop", stream="etl/hourly")] == hourly.next
+    assert series("odibi_stream_next_seconds", project="shop", stream="bad/late") not in before, "it comes up no more"
 
     assert hourly.next is not None
     clock.advance(hourly.next + 2 - clock())
-    until(lambda: metrics(client).get(series("odibi_service_runs_total", pipeline="etl", state="succeeded")), "it ran")
+    until(
+        lambda: metrics(client).get(
+            series("odibi_service_runs_total", project="shop", pipeline="etl", state="succeeded")
+        ),
+        "it ran",
+    )
     until(service.idle, "it is done")
     after = metrics(client)
-    assert after[series("odibi_service_batches_total", stream="etl/hourly", verdict="consumed")] == 1
-    assert after[series("odibi_service_run_duration_seconds_count", pipeline="etl")] == 1
-    assert after[series("odibi_service_run_duration_seconds_sum", pipeline="etl")] > 0
+    assert after[series("odibi_service_batches_total", project="shop", stream="etl/hourly", verdict="consumed")] == 1
+    assert after[series("odibi_service_run_duration_seconds_count", project="shop", pipeline="etl")] == 1
+    assert after[series("odibi_service_run_duration_seconds_sum", project="shop", pipeline="etl")] > 0
     assert after[series("odibi_service_dispatch_delay_seconds_count")] == 1
     assert after[series("odibi_service_dispatch_delay_seconds_sum")] == pytest.approx(2)
-    assert after[series("odibi_stream_next_seconds", stream="etl/hourly")] == hourly.next + HOUR
+    assert after[series("odibi_stream_next_seconds", project="shop", stream="etl/hourly")] == hourly.next + HOUR
 
 
 def test_a_run_that_fails_is_counted_and_given_up_once(client: Client, service: Service, clock: Clock) -> None:
     assert client.pull("bad/late", "fire").status == 202
-    failed = series("odibi_service_runs_total", pipeline="bad", state="failed")
+    failed = series("odibi_service_runs_total", project="shop", pipeline="bad", state="failed")
     until(lambda: metrics(client)[series("odibi_service_streams", state="retrying")], "it is to be tried again")
     found = metrics(client)
     assert found[failed] == 1
-    assert series("odibi_service_batches_given_up_total", stream="bad/late") not in found
+    assert series("odibi_service_batches_given_up_total", project="shop", stream="bad/late") not in found
     clock.advance(60)
-    until(lambda: metrics(client).get(series("odibi_service_batches_given_up_total", stream="bad/late")), "given up")
+    until(
+        lambda: metrics(client).get(series("odibi_service_batches_given_up_total", project="shop", stream="bad/late")),
+        "given up",
+    )
     found = metrics(client)
     assert found[failed] == 2
-    assert found[series("odibi_service_batches_total", stream="bad/late", verdict="failed")] == 2
+    assert found[series("odibi_service_batches_total", project="shop", stream="bad/late", verdict="failed")] == 2
     assert found[series("odibi_service_dispatch_delay_seconds_count")] == 1, "further attempts are late on purpose"
 
 
@@ -347,7 +355,7 @@ def test_a_moment_that_is_put_off_is_late_once(clock: Clock) -> None:
         service.start()
         until(lambda: service.status(), "it leads")
         client.pull("etl/hourly", "fire")
-        consumed = series("odibi_service_batches_total", stream="etl/hourly", verdict="consumed")
+        consumed = series("odibi_service_batches_total", project="shop", stream="etl/hourly", verdict="consumed")
         for number in (1, 2):
             until(lambda number=number: len(tries) == number, "it was tried")  # type: ignore[misc]
             until(lambda: {each.state for each in service.status()} >= {"retrying"}, "it is to be tried again")
@@ -355,9 +363,9 @@ def test_a_moment_that_is_put_off_is_late_once(clock: Clock) -> None:
         until(lambda: metrics(client).get(consumed), "it was consumed")
         found = metrics(client)
     assert found[series("odibi_service_dispatch_delay_seconds_count")] == 1
-    assert found[series("odibi_service_batches_total", stream="etl/hourly", verdict="put_off")] == 2
-    assert found[series("odibi_service_runs_total", pipeline="etl", state="failed")] == 2
-    assert found[series("odibi_service_runs_total", pipeline="etl", state="succeeded")] == 1
+    assert found[series("odibi_service_batches_total", project="shop", stream="etl/hourly", verdict="put_off")] == 2
+    assert found[series("odibi_service_runs_total", project="shop", pipeline="etl", state="failed")] == 2
+    assert found[series("odibi_service_runs_total", project="shop", pipeline="etl", state="succeeded")] == 1
 
 
 def test_a_run_that_goes_on_is_seen() -> None:
@@ -385,13 +393,42 @@ def test_a_run_that_goes_on_is_seen() -> None:
         assert metrics(client)[series("odibi_service_runs_running")] == 0
 
 
-def test_streams_of_one_name_in_two_projects_are_one_series(clock: Clock) -> None:
+def test_streams_of_one_name_in_two_projects_are_told_apart(clock: Clock) -> None:
     served = [project(name="one"), project(name="two")]
     with stopped(Service(served, clock=clock)) as service, listening(service) as client:
         service.start()
         until(lambda: len(service.status()) == 4, "it leads")
-        assert series("odibi_stream_next_seconds", stream="etl/hourly") in metrics(client)
-        assert [each["name"] for each in client.get("/streams").json["streams"]].count("etl/hourly") == 2
+        found = [(each["project"], each["name"]) for each in client.get("/streams").json["streams"]]
+        assert found == [("one", "bad/late"), ("two", "bad/late"), ("one", "etl/hourly"), ("two", "etl/hourly")]
+
+        for action in ("pause", "resume", "fire"):
+            answer = client.pull("etl/hourly", action)
+            assert (answer.status, answer.error) == (409, "2 projects have a stream 'etl/hourly'")
+            assert answer.json["remedy"] == "Name one of: one:etl/hourly, two:etl/hourly."
+        for other in ("three:etl/hourly", "one:two:etl/hourly", ":etl/hourly", "one:"):
+            assert client.pull(other, "pause").status == 404
+        answer = client.pull("two:etl/hourly", "pause")
+        assert (answer.status, answer.json["project"], answer.json["state"]) == (200, "two", "paused")
+        states = {each.project: each.state for each in service.status() if each.name == "etl/hourly"}
+        assert states == {"one": "waiting", "two": "paused"}
+        assert client.ask("POST", "/streams/two:etl/hourly/resume", LEVER).json["state"] == "waiting"
+        answer = client.pull("two:etl/hourly", "fire")
+        assert (answer.status, answer.json["project"], answer.json["name"]) == (202, "two", "etl/hourly")
+
+        ran = series("odibi_service_runs_total", project="two", pipeline="etl", state="succeeded")
+        until(lambda: metrics(client).get(ran) == 1, "it ran")
+        after = metrics(client)
+        for name in ("one", "two"):
+            assert series("odibi_stream_next_seconds", project=name, stream="etl/hourly") in after
+        assert [labels for name, labels in after if name == "odibi_service_runs_total"] == [ran[1]]
+        assert after[series("odibi_service_batches_total", project="two", stream="etl/hourly", verdict="consumed")] == 1
+
+
+def test_a_stream_that_is_the_only_one_of_its_name_needs_no_project(client: Client) -> None:
+    for name in ("etl/hourly", "shop:etl/hourly"):
+        assert client.pull(name, "pause").json["state"] == "paused"
+        assert client.pull(name, "resume").json["state"] == "waiting"
+    assert client.pull("shop:load/files", "fire").error == "load/files is no schedule"
 
 
 @given(st.text())
@@ -422,14 +459,15 @@ def test_counts_do_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "MOST", 2)
     counts = Counts()
     for number in range(5):
-        counts.settled(f"p{number}", f"p{number}/t", "consumed", 1.0)
-        counts.gave_up(f"p{number}/t")
-    counts.settled("p0", "p0/t", "put_off", None)
+        counts.settled("a", f"p{number}", f"p{number}/t", "consumed", 1.0)
+        counts.gave_up("a", f"p{number}/t")
+    counts.settled("a", "p0", "p0/t", "put_off", None)
     found = counts.read()
-    assert found.runs == {("p0", "succeeded"): 1, ("p1", "succeeded"): 1, (OTHERS, "succeeded"): 3}
-    assert {pipeline: taken.count for pipeline, taken in found.durations.items()} == {"p0": 1, "p1": 1, OTHERS: 3}
-    assert found.given_up == {"p0/t": 1, "p1/t": 1, OTHERS: 3}
-    assert found.attempts[("p0/t", "put_off")] == 1
+    others = (OTHERS, OTHERS)
+    assert found.runs == {("a", "p0", "succeeded"): 1, ("a", "p1", "succeeded"): 1, (*others, "succeeded"): 3}
+    assert {each: taken.count for each, taken in found.durations.items()} == {("a", "p0"): 1, ("a", "p1"): 1, others: 3}
+    assert found.given_up == {("a", "p0/t"): 1, ("a", "p1/t"): 1, others: 3}
+    assert found.attempts[("a", "p0/t", "put_off")] == 1
 
 
 def test_counts_of_many_threads_are_whole() -> None:
@@ -437,14 +475,14 @@ def test_counts_of_many_threads_are_whole() -> None:
 
     def count() -> None:
         for _ in range(500):
-            counts.settled("p", "p/t", "consumed", 0.0)
+            counts.settled("a", "p", "p/t", "consumed", 0.0)
 
     threads = [threading.Thread(target=count) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert counts.read().runs == {("p", "succeeded"): 4000}
+    assert counts.read().runs == {("a", "p", "succeeded"): 4000}
 
 
 # --- alive, ready ---------------------------------------------------------------------------------------------------
@@ -524,7 +562,7 @@ def test_streams_are_paused_and_go_on(client: Client, service: Service) -> None:
 def test_a_schedule_is_fired(client: Client, service: Service) -> None:
     answer = client.ask("POST", "/streams/etl%2Fhourly/fire", LEVER, body=b'{"ignored": true}')
     assert (answer.status, answer.json["name"]) == (202, "etl/hourly")
-    until(lambda: service.counts.read().runs.get(("etl", "succeeded")), "it ran")
+    until(lambda: service.counts.read().runs.get(("shop", "etl", "succeeded")), "it ran")
 
 
 def test_a_name_is_decoded_once_and_must_be_one(client: Client) -> None:

@@ -120,17 +120,30 @@ def until(condition: Callable[[], object]) -> None:
 
 def test_a_file_that_still_grows_is_not_given(place: Place) -> None:
     place.file("in").mkdir(parents=True)
-    with polling(place.watch(complete="stable", settle=1.5)) as polled, place.file("in/a.csv").open("w") as file:
-        begin, grown = time.monotonic(), 0.0
-        while grown < 0.6:
+    settle = 1.5
+    with polling(place.watch(complete="stable", settle=settle)) as polled:
+        for at in range(5):  # a version that a machine which stood still has left for so long may well be given
+            size, longest = grown(place.file(f"in/{at}.csv"))
+            sizes: list[int] = []
+            while size not in sizes:
+                sizes += [it["size"] for it in polled.batch().payload["files"]]
+            if longest < settle:
+                assert sizes == [size]
+                return
+    pytest.skip("this machine stands still too often to tell")
+
+
+def grown(path: Path) -> tuple[int, float]:
+    """Let a file grow; its size in the end, and for how many seconds at most a version before that was there."""
+    longest, before = 0.0, time.monotonic()
+    with path.open("w") as file:
+        for _ in range(30):
+            begin = time.monotonic()
             file.write("x" * 100)
             file.flush()
-            assert polled.batches.empty()
+            longest, before = max(longest, time.monotonic() - before), begin
             time.sleep(0.02)
-            grown = time.monotonic() - begin
-        size = file.tell()
-        batch = polled.batch()
-    assert [it["size"] for it in batch.payload["files"]] == [size]
+        return file.tell(), longest
 
 
 def test_a_second_is_enough_unless_etags_need_longer(place: Place) -> None:

@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
+import click
 
 from odibi.api import LoadedProject
 from odibi.cli.display import JsonLines, Lines, Output, seconds
@@ -21,6 +22,7 @@ from odibi.cli.progress import Progress
 from odibi.cli.project import errors_as_json, load, plural, using
 from odibi.cli.report import Places, folders, rows_of
 from odibi.cli.resuming import choices
+from odibi.cli.unbatched import warnings_of
 from odibi.contracts.observer import NOTICE
 from odibi.draw import visible
 from odibi.errors import OdibiError
@@ -94,6 +96,8 @@ def run_project(project: str, given: Choices) -> int:
             if given.dry_run:
                 print_plans(chosen, output, as_json=given.as_json)
                 return 0
+            for warning in warnings_of(chosen):
+                click.echo(loaded.redactor.redact(f"warning: {warning}"), err=True)
             level, observed = _levels(loaded, given.log_level)
             logging = loaded.project.logging
             structured = given.as_json or logging.structured

@@ -10,6 +10,7 @@ import attrs
 
 from odibi.contracts.trigger import files_of, payload_of
 from odibi.errors import Conflict, NotFound, OdibiError
+from odibi.run.retry import causes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,15 +26,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger("odibi.service")
 
 
+_NO_THREAD = (RuntimeError, "can't start new thread")
+"""What Python says where the system has no more of them; there is no class of error for it."""
+
+
 class Verdict(str, Enum):
     """What an attempt means for its batch."""
 
     CONSUMED = "consumed"
     """It is done, and the stream stands behind it."""
     FAILED = "failed"
-    """Its run failed, of something that may be the batch's own fault."""
+    """Its run failed, or could not be begun, of something that would come again each time."""
     PUT_OFF = "put_off"
-    """It could not be run, of something that passes or that somebody mends; the batch is not to blame."""
+    """It could not be run, of something that passes by itself; the batch is not to blame."""
     CANCELLED = "cancelled"
     """Its run was stopped."""
 
@@ -83,13 +88,27 @@ def attempt(
         else:  # other pipelines, which bring nothing but that they are done
             handle = pipeline.start(offsets={**offsets, stream.name: left.offset}, observers=observers)
     except OdibiError as error:
-        return Attempt(Verdict.PUT_OFF, str(error))
+        return _not_begun(error, str(error))
+    except Exception as error:
+        _log.exception("%s: the run could not be begun", stream.name)
+        return _not_begun(error, f"{type(error).__name__}: {error}")
     started(handle)
     try:
         result = handle.result()
     except OdibiError as error:  # what ends a run without a result is the journal's or the executor's, not a node's
         return Attempt(Verdict.PUT_OFF, str(error), handle.run_id)
     return _of(result)
+
+
+def _not_begun(error: Exception, said: str) -> Attempt:
+    """What an error means that kept a run from beginning: one that lasts counts, or it would be tried for ever."""
+    passing = _passes(error) or any(map(_wants_room, causes(error)))
+    return Attempt(Verdict.PUT_OFF if passing else Verdict.FAILED, said)
+
+
+def _wants_room(error: BaseException) -> bool:
+    """Whether the machine has no more memory, or threads, at present."""
+    return isinstance(error, MemoryError) or (type(error), str(error)) == _NO_THREAD
 
 
 def _of(result: RunResult) -> Attempt:
@@ -121,8 +140,14 @@ def _errors(result: RunResult) -> dict[str, BaseException]:
 
 
 def _passes(error: BaseException) -> bool:
-    """Whether an error says of itself that it is none of the data's: a storage that is not there, a file replaced."""
-    return bool(getattr(error, "retryable", False)) or isinstance(error, Conflict | ConnectionError | TimeoutError)
+    """Whether an error says of itself that it is none of the data's: a storage that is not there, a file replaced.
+
+    A component or a step that fails of such a thing wraps it; the cause decides.
+    """
+    return any(
+        bool(getattr(each, "retryable", False)) or isinstance(each, Conflict | ConnectionError | TimeoutError)
+        for each in causes(error)
+    )
 
 
 def without_superseded(pipeline: Pipeline, trigger: str, batch: Batch) -> Batch | None:

@@ -48,17 +48,17 @@ class Counted:
     """All numbers at one moment.
 
     Attributes:
-        runs: pipeline and state (``succeeded``, ``failed``, ``cancelled``) to how many runs ended so.
-        durations: pipeline to how long its runs took, in seconds.
-        attempts: stream and verdict to how many attempts at batches ended so.
-        given_up: stream to how many of its batches were given up.
+        runs: project, pipeline and state (``succeeded``, ``failed``, ``cancelled``) to how many runs ended so.
+        durations: project and pipeline to how long its runs took, in seconds.
+        attempts: project, stream and verdict to how many attempts at batches ended so.
+        given_up: project and stream to how many of its batches were given up.
         delays: how long after their moments runs of schedules began, in seconds.
     """
 
-    runs: dict[tuple[str, str], int]
-    durations: dict[str, Histogram]
-    attempts: dict[tuple[str, str], int]
-    given_up: dict[str, int]
+    runs: dict[tuple[str, str, str], int]
+    durations: dict[tuple[str, str], Histogram]
+    attempts: dict[tuple[str, str, str], int]
+    given_up: dict[tuple[str, str], int]
     delays: Histogram
 
 
@@ -86,11 +86,11 @@ class Counts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._runs: dict[tuple[str, str], int] = {}
-        self._durations: dict[str, _Buckets] = {}
-        self._attempts: dict[tuple[str, str], int] = {}
-        self._given_up: dict[str, int] = {}
-        self._streams: set[str] = set()
+        self._runs: dict[tuple[str, str, str], int] = {}
+        self._durations: dict[tuple[str, str], _Buckets] = {}
+        self._attempts: dict[tuple[str, str, str], int] = {}
+        self._given_up: dict[tuple[str, str], int] = {}
+        self._streams: set[tuple[str, str]] = set()
         self._delays = _Buckets(DELAYS)
 
     def began(self, delay: float) -> None:
@@ -102,46 +102,48 @@ class Counts:
         with self._lock:
             self._delays.observe(max(0.0, delay))
 
-    def settled(self, pipeline: str, stream: str, verdict: str, seconds: float | None) -> None:
+    def settled(self, project: str, pipeline: str, stream: str, verdict: str, seconds: float | None) -> None:
         """An attempt at a batch has ended.
 
         Args:
-            pipeline, stream: their names.
+            project, pipeline, stream: their names.
             verdict: the value of a :class:`~odibi.service.attempt.Verdict`.
             seconds: how long its run took; ``None`` if no run was begun.
         """
         with self._lock:
-            _add(self._attempts, (self._stream(stream), verdict))
+            _add(self._attempts, (*self._stream(project, stream), verdict))
             if seconds is None:
                 return
-            if pipeline not in self._durations and len(self._durations) >= MOST:
-                pipeline = OTHERS
-            _add(self._runs, (pipeline, _STATES.get(verdict, "failed")))
-            self._durations.setdefault(pipeline, _Buckets(DURATIONS)).observe(max(0.0, seconds))
+            of = (project, pipeline)
+            if of not in self._durations and len(self._durations) >= MOST:
+                of = (OTHERS, OTHERS)
+            _add(self._runs, (*of, _STATES.get(verdict, "failed")))
+            self._durations.setdefault(of, _Buckets(DURATIONS)).observe(max(0.0, seconds))
 
-    def gave_up(self, stream: str) -> None:
+    def gave_up(self, project: str, stream: str) -> None:
         """A batch of a stream was given up after its last attempt."""
         with self._lock:
-            _add(self._given_up, self._stream(stream))
+            _add(self._given_up, self._stream(project, stream))
 
     def read(self) -> Counted:
         """The numbers now."""
         with self._lock:
             return Counted(
                 dict(self._runs),
-                {pipeline: buckets.read() for pipeline, buckets in self._durations.items()},
+                {of: buckets.read() for of, buckets in self._durations.items()},
                 dict(self._attempts),
                 dict(self._given_up),
                 self._delays.read(),
             )
 
-    def _stream(self, name: str) -> str:
-        if name in self._streams:
-            return name
+    def _stream(self, project: str, stream: str) -> tuple[str, str]:
+        found = (project, stream)
+        if found in self._streams:
+            return found
         if len(self._streams) >= MOST:
-            return OTHERS
-        self._streams.add(name)
-        return name
+            return (OTHERS, OTHERS)
+        self._streams.add(found)
+        return found
 
 
 def _add(counts: dict[K, int], key: K) -> None:

@@ -6,10 +6,10 @@ The text format, version 0.0.4: https://prometheus.io/docs/instrumenting/exposit
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from odibi.service.counts import Histogram
     from odibi.service.service import Service
@@ -27,33 +27,28 @@ def exposition(service: Service) -> str:
     counted = service.counts.read()
     streams = service.status()
     states = {**dict.fromkeys(STATES, 0), **Counter(stream.state for stream in streams)}
-    following: dict[str, float] = {}
-    for stream in streams:  # streams of two projects may have one name, and a series must not be told twice
-        if stream.next is not None:
-            following[stream.name] = min(stream.next, following.get(stream.name, stream.next))
+    following = {(it.project, it.name): it.next for it in streams if it.next is not None}
     lines = [
         *_family("odibi_service_leading", "gauge", "Whether the service serves all of its projects."),
         _sample("odibi_service_leading", (), int(service.leading)),
         *_family("odibi_service_runs_running", "gauge", "Runs that go on."),
         _sample("odibi_service_runs_running", (), service.running),
         *_family("odibi_service_streams", "gauge", "Streams by how they are doing."),
-        *_samples("odibi_service_streams", ((("state", state),) for state in states), states.values()),
+        *(_sample("odibi_service_streams", (("state", state),), count) for state, count in states.items()),
         *_family("odibi_stream_next_seconds", "gauge", "When a schedule comes up next, in seconds since the epoch."),
-        *_samples("odibi_stream_next_seconds", ((("stream", name),) for name in following), following.values()),
+        *_by("odibi_stream_next_seconds", ("project", "stream"), following),
         *_family("odibi_service_runs_total", "counter", "Runs that have ended, by how."),
-        *_by_two("odibi_service_runs_total", ("pipeline", "state"), counted.runs),
+        *_by("odibi_service_runs_total", ("project", "pipeline", "state"), counted.runs),
         *_family("odibi_service_run_duration_seconds", "histogram", "How long runs took."),
     ]
-    for pipeline, taken in sorted(counted.durations.items()):
-        lines += _histogram("odibi_service_run_duration_seconds", (("pipeline", pipeline),), taken)
+    for (project, pipeline), taken in sorted(counted.durations.items()):
+        labels = (("project", project), ("pipeline", pipeline))
+        lines += _histogram("odibi_service_run_duration_seconds", labels, taken)
     lines += [
         *_family("odibi_service_batches_total", "counter", "Attempts at batches that have ended, by what they meant."),
-        *_by_two("odibi_service_batches_total", ("stream", "verdict"), counted.attempts),
+        *_by("odibi_service_batches_total", ("project", "stream", "verdict"), counted.attempts),
         *_family("odibi_service_batches_given_up_total", "counter", "Batches that were given up, or passed over."),
-        *(
-            _sample("odibi_service_batches_given_up_total", (("stream", stream),), count)
-            for stream, count in sorted(counted.given_up.items())
-        ),
+        *_by("odibi_service_batches_given_up_total", ("project", "stream"), counted.given_up),
         *_family("odibi_service_dispatch_delay_seconds", "histogram", "How long after their moments runs began."),
         *_histogram("odibi_service_dispatch_delay_seconds", (), counted.delays),
     ]
@@ -64,13 +59,10 @@ def _family(name: str, kind: str, text: str) -> tuple[str, str]:
     return f"# HELP {name} {text}", f"# TYPE {name} {kind}"
 
 
-def _by_two(name: str, labels: tuple[str, str], counts: Mapping[tuple[str, str], int]) -> Iterator[str]:
-    for values, count in sorted(counts.items()):
-        yield _sample(name, tuple(zip(labels, values, strict=True)), count)
-
-
-def _samples(name: str, labels: Iterable[Labels], values: Iterable[float]) -> Iterator[str]:
-    return (_sample(name, each, value) for each, value in zip(labels, values, strict=True))
+def _by(name: str, labels: tuple[str, ...], found: Mapping[Any, float]) -> Iterator[str]:
+    """A series for each key, which are the values of the labels."""
+    for values, value in sorted(found.items()):
+        yield _sample(name, tuple(zip(labels, values, strict=True)), value)
 
 
 def _histogram(name: str, labels: Labels, found: Histogram) -> Iterator[str]:

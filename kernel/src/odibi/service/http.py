@@ -8,6 +8,7 @@
 ``POST /streams/NAME/pause``              Let nothing be started for a stream any more.
 ``POST /streams/NAME/resume``             Let it go on.
 ``POST /streams/NAME/fire``               Let a schedule come up now. 202, as the run begins when its turn comes.
+``POST /streams/PROJECT:NAME/...``        Likewise, where several projects have such a stream.
 ``POST /events/TRIGGER``                  Take an event. 202 once it is durable; the run begins when its turn comes.
 ``POST /events/PROJECT/TRIGGER``          Likewise, where several projects have such a trigger.
 ========================================  ==============================================================================

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 AFTER = "!after"
 """The trigger that pipelines are which others come after."""
 
+_SOONEST = 0.1
+"""Seconds that what cannot be run waits at least, whatever the trigger says: for nothing, it would be tried without a
+break as long as another run has the pipeline."""
+
 _LONGEST = 3600.0
 """Seconds after which a batch is tried again at the latest."""
 
@@ -66,6 +70,11 @@ class Flow:
         return self.stream.name
 
     @property
+    def full_name(self) -> str:
+        """Of the stream, with its project, as streams of several projects may have one name."""
+        return f"{self.served.name}:{self.name}"
+
+    @property
     def lane(self) -> tuple[str, str]:
         """What its jobs have in common with others that must not run at once."""
         return (self.served.name, self.stream.pipeline)
@@ -94,9 +103,20 @@ class Flow:
         return 3 if self.is_source else 1
 
     def delay(self, times: int) -> float:
-        """Seconds until a batch is tried again after ``times`` attempts that came to nothing."""
-        first = self.trigger.retry_delay if self.trigger is not None else 10.0
-        return min(float(first * 2 ** min(times - 1, 30)), _LONGEST)
+        """Seconds until a batch is tried again after ``times`` attempts that failed."""
+        return self._doubled(self._first, times)
+
+    def pause(self, times: int) -> float:
+        """Seconds until a batch is tried again that could not be run ``times`` times in a row."""
+        return self._doubled(max(self._first, _SOONEST), times)
+
+    @property
+    def _first(self) -> float:
+        return float(self.trigger.retry_delay) if self.trigger is not None else 10.0
+
+    @staticmethod
+    def _doubled(first: float, times: int) -> float:
+        return min(first * 2.0 ** min(times - 1, 30), _LONGEST)
 
 
 @attrs.define(eq=False)

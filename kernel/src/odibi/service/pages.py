@@ -134,28 +134,18 @@ def _pulled(service: Service, name: str, action: str) -> Answer:
     if service.stopping:
         return refuses(HTTPStatus.SERVICE_UNAVAILABLE, "the service is stopping", "Start it again.")
     try:
-        if action == "fire":
-            service.fire(name)
-        else:
-            service.pause(name, paused=action == "pause")
+        found = service.fire(name) if action == "fire" else service.pause(name, paused=action == "pause")
     except KeyError:
-        if any(status.name == name for status in service.status()):
-            return refuses(
-                HTTPStatus.CONFLICT,
-                f"{name} is no schedule",
-                "Only schedules can be fired; events are sent to /events/TRIGGER.",
-            )
         if not service.leading:
             return _standing_by()
         return refuses(HTTPStatus.NOT_FOUND, f"there is no stream '{name}'", "GET /streams lists them.")
+    except Conflict as error:
+        return refuses(HTTPStatus.CONFLICT, service.scrub(error.what), service.scrub(error.remedy))
     except OdibiError as error:  # the store, as a rule
         status = HTTPStatus.SERVICE_UNAVAILABLE if error.retryable else HTTPStatus.INTERNAL_SERVER_ERROR
         return refuses(status, service.scrub(error.what), service.scrub(error.remedy))
     _log.info("%s: %s, over HTTP", name, action)
-    found = next((status for status in service.status() if status.name == name), None)
-    return says(
-        HTTPStatus.ACCEPTED if action == "fire" else HTTPStatus.OK, None if found is None else _told(service, found)
-    )
+    return says(HTTPStatus.ACCEPTED if action == "fire" else HTTPStatus.OK, _told(service, found))
 
 
 def takes_event(path: str) -> bool:

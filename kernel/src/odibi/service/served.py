@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.contracts.trigger import Batch, EventSource
 from odibi.errors import Conflict, OdibiError
+from odibi.model import Mode
 from odibi.service.firing import Entrance, source_of
 from odibi.service.jobs import AFTER, Flow, moment_in
 from odibi.service.streams import PAUSED, InFlight, Stream
@@ -88,6 +89,18 @@ class Served:
             words.append("1 pipeline that comes after others" if len(later) == 1
                          else f"{len(later)} pipelines that come after others")  # fmt: skip
         return ", ".join(words)
+
+    def idle_because(self) -> str:
+        """Why nothing will ever begin, and what to do about it, in words; empty if something may."""
+        project = self.loaded.project
+        if any(it.enabled for it in project.triggers.values()) or any(each.after for each in project.pipelines):
+            return ""
+        if project.triggers:
+            return "all of its triggers are switched off; remove 'enabled: false' from one"
+        said = "it has no triggers; add some under 'triggers' in the project file, such as a 'cron' or a 'file_watch'"
+        if any(each.mode is Mode.STREAM for each in project.pipelines):
+            said += ". What is to run again and again by itself ('mode: stream') is run by: odibi run"
+        return said
 
     # --- the right to serve it --------------------------------------------------------------------------------------
 

@@ -75,13 +75,15 @@ class StreamStatus:
     """How a stream is doing.
 
     Attributes:
-        name: ``PIPELINE/TRIGGER``.
+        project: of which it is.
+        name: ``PIPELINE/TRIGGER``; streams of several projects may have one name.
         state: ``waiting``, ``running``, ``queued``, ``retrying``, ``paused`` or ``broken``.
         next: for a schedule, its next moment, in seconds since the epoch.
         batch: the id of the batch in flight; empty if there is none.
         error: why it does not go on, or why the last attempt failed.
     """
 
+    project: str
     name: str
     state: str
     next: float | None = None
@@ -242,36 +244,58 @@ class Service:
         return max(0.0, time.monotonic() - self._active)
 
     def status(self) -> list[StreamStatus]:
-        """How each stream is doing, in the order of their names."""
+        """How each stream is doing, in the order of their names, and of their projects' where these are the same."""
         with self._lock:
             flows = [flow for served in self._served for flow in served.flows.values()]
-            return sorted((self._status_of(flow) for flow in flows), key=lambda status: status.name)
+            return sorted((self._status_of(flow) for flow in flows), key=lambda status: (status.name, status.project))
 
-    def pause(self, stream: str, *, paused: bool = True) -> None:
+    def pause(self, stream: str, *, paused: bool = True) -> StreamStatus:
         """Let nothing be started for a stream any more, or again; a run that goes on is not touched.
+
+        Args:
+            stream: ``PIPELINE/TRIGGER``, or ``PROJECT:PIPELINE/TRIGGER``.
+            paused: whether it is to pause.
+
+        Returns:
+            How it is doing then.
 
         Raises:
             KeyError: there is no such stream.
+            Conflict: several projects have one of that name.
+            StorageError: it cannot be noted.
         """
         flow = self._flow(stream)
         flow.stream.pause(paused=paused)
         with self._lock:
             self._set_paused(flow, paused)
+            status = self._status_of(flow)
         self._wake.set()
+        return status
 
-    def fire(self, stream: str) -> None:
+    def fire(self, stream: str) -> StreamStatus:
         """Let a schedule come up now, besides its moments.
 
+        Args:
+            stream: as for :meth:`pause`.
+
+        Returns:
+            How it is doing then.
+
         Raises:
-            KeyError: there is no such stream, or it is no schedule.
+            KeyError: there is no such stream.
+            Conflict: it is no schedule, or several projects have one of that name.
         """
         flow = self._flow(stream)
         if flow.schedule is None:
-            raise KeyError(f"{stream} is no schedule")
+            raise Conflict(
+                f"{flow.name} is no schedule",
+                remedy="Only schedules can be fired; events are sent to /events/TRIGGER, or with: odibi fire",
+            )
         with self._lock:
             moment = moment_of(self._clock())
             self._offer_moment(flow, moment)
             flow.handled = max(flow.handled or moment, moment)
+            return self._status_of(flow)
 
     def entrance(self, trigger: str, project: str | None = None) -> Entrance:
         """Where events for a trigger come in over HTTP.
@@ -302,10 +326,14 @@ class Service:
 
     def _flow(self, stream: str) -> Flow:
         with self._lock:
-            for served in self._served:
-                if stream in served.flows:
-                    return served.flows[stream]
-        raise KeyError(f"there is no stream {stream!r}")
+            flows = [flow for served in self._served for flow in served.flows.values()]
+        found = [flow for flow in flows if flow.full_name == stream] or [flow for flow in flows if flow.name == stream]
+        if len(found) > 1:
+            names = ", ".join(sorted(flow.full_name for flow in found))
+            raise Conflict(f"{len(found)} projects have a stream '{stream}'", remedy=f"Name one of: {names}.")
+        if not found:
+            raise KeyError(f"there is no stream {stream!r}")
+        return found[0]
 
     def _status_of(self, flow: Flow) -> StreamStatus:
         job = flow.job
@@ -318,7 +346,8 @@ class Service:
             error = error or job.batch.error
         if flow.paused:
             state = "paused"
-        return StreamStatus(flow.name, state, following, job.batch.batch.id if job is not None else "", error)
+        batch = job.batch.batch.id if job is not None else ""
+        return StreamStatus(flow.served.name, flow.name, state, following, batch, error)
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
@@ -388,6 +417,8 @@ class Service:
     def _take_up(self, served: Served, now: float) -> None:
         """Begin to serve a project, from where it stands."""
         _log.info("serving '%s': %s", served.name, served.described())
+        if why := served.idle_because():
+            _log.warning("nothing will ever start a pipeline of '%s': %s", served.name, why)
         in_flight = served.open(moment_of(now))
         self._active = time.monotonic()
         with self._lock:
@@ -574,11 +605,11 @@ class Service:
         try:
             found = attempt(flow.stream, begun, flow.pipeline, self._observers(), started, served.lock)
         except Exception as error:
-            _log.exception("%s: the run could not be begun", flow.name)
+            _log.exception("%s: it could not be tried", flow.name)
             found = Attempt(Verdict.PUT_OFF, f"{type(error).__name__}: {error}")
         found = attrs.evolve(found, error=served.scrub(found.error))
         took = time.monotonic() - since if found.run_id else None
-        self.counts.settled(flow.stream.pipeline, flow.name, found.verdict.value, took)
+        self.counts.settled(served.name, flow.stream.pipeline, flow.name, found.verdict.value, took)
         job.handle = None
         try:
             self._settle(job, begun, found)
@@ -619,7 +650,7 @@ class Service:
 
     def _put_off(self, job: Job, batch: InFlight, found: Attempt) -> None:
         job.flow.put_off += 1
-        self._again(job, batch, job.flow.delay(job.flow.put_off), found.error)
+        self._again(job, batch, job.flow.pause(job.flow.put_off), found.error)
 
     def _again(self, job: Job, batch: InFlight, delay: float, error: str) -> None:
         flow = job.flow
@@ -636,13 +667,13 @@ class Service:
         if flow.schedule is not None or flow.trigger is None:
             _log.error("%s: %s failed: %s", flow.name, batch.batch.id, found.error)
             flow.stream.pass_over(batch.batch, lock)
-            self.counts.gave_up(flow.name)
+            self.counts.gave_up(flow.served.name, flow.name)
             return
         _log.error("%s: giving up batch %s after %s: %s", flow.name, batch.batch.id, _times(batch.attempts),
                    found.error)  # fmt: skip
         letter = DeadLetter(batch.batch, found.error, batch.attempts, self._clock(), found.run_id)
         flow.stream.bury(letter, lock)
-        self.counts.gave_up(flow.name)
+        self.counts.gave_up(flow.served.name, flow.name)
 
     def _done(self, job: Job) -> None:
         """No batch of the stream is in flight any more, unless a newer moment waits."""
@@ -668,8 +699,10 @@ class Service:
         """Moments that were passed over while this ran are not to be made up for by a later service."""
         flow = job.flow
         skipped, flow.skipped = flow.skipped, None
+        if skipped is None:
+            return  # as ever with a source, whose offsets are no moments
         moment = job.moment or moment_in(job.batch.batch.offset)
-        if skipped is not None and moment is not None and skipped > moment:
+        if moment is not None and skipped > moment:
             flow.stream.store.move({flow.name: skipped.isoformat()}, lock=flow.served.lock)
 
 

@@ -43,7 +43,8 @@ For the author of a source::
         def arrived(self, batch):  # which of what arrived is in a batch
             return [Path(each).name for each in batch.payload]
 
-Options with which a source looks often keep the suite short.
+Options with which a source looks often keep the suite short. An author whose component needs more than options of plain
+values (one that is given a storage, or a queue) overrides ``make`` and ``process_code``, too.
 
 Needs pytest and hypothesis: ``pip install odibi-kernel[testing]``.
 """
@@ -127,30 +128,21 @@ _MOMENTS = st.builds(
 )
 
 _NEXT_IN_ANOTHER_PROCESS = """
-import datetime, importlib, json, sys
-home, name, options, moments = json.loads(sys.argv[1])
-component = importlib.import_module(home)
-for part in name.split("."):
-    component = getattr(component, part)
-schedule = component(**options)
-for moment in moments:
-    found = schedule.next_after(datetime.datetime.fromisoformat(moment))
+import datetime, json, sys
+for moment in json.loads(sys.argv[1]):
+    found = trigger.next_after(datetime.datetime.fromisoformat(moment))
     print(json.dumps(found and found.astimezone(datetime.timezone.utc).isoformat()))
 """
 
 _POLL_IN_ANOTHER_PROCESS = """
-import importlib, json, sys, threading
-home, name, options, offset, count = json.loads(sys.argv[1])
-component = importlib.import_module(home)
-for part in name.split("."):
-    component = getattr(component, part)
-source, stop = component(**options), threading.Event()
-batches = source.poll(offset, stop)
-for _ in range(count):
+import json, sys, threading
+stop = threading.Event()
+batches = trigger.poll(None, stop)
+for _ in range(json.loads(sys.argv[1])):
     batch = next(batches)
     print(json.dumps([batch.id, batch.offset, batch.payload]), flush=True)
 stop.set()
-source.close()
+trigger.close()
 """
 
 
@@ -159,11 +151,20 @@ class TriggerSuite(ComponentSuite):
 
     family: ClassVar[str] = "trigger"
 
-    def _elsewhere(self, code: str, *given: Any, environment: Mapping[str, str]) -> list[Any]:
-        """The JSON lines that ``code`` prints in another process."""
-        what = json.dumps([self.component.__module__, self.component.__qualname__, *given])
+    # --- what a subclass says ---------------------------------------------------------------------------------------
+
+    def process_code(self, place: Path) -> str:
+        """Python statements that, in another process, bind ``trigger`` to one more component on ``place``."""
+        options = json.dumps(dict(self.options(place)))
+        home, name = self.component.__module__, self.component.__qualname__
+        return f"import json, {home}\ntrigger = {home}.{name}(**json.loads({options!r}))"
+
+    # --- what the tests use -----------------------------------------------------------------------------------------
+
+    def _elsewhere(self, place: Path, code: str, given: Any, environment: Mapping[str, str]) -> list[Any]:
+        """The JSON lines that ``code`` prints in another process, where it has a ``trigger``, and what is ``given``."""
         done = subprocess.run(  # noqa: S603 - our own interpreter
-            [sys.executable, "-c", code, what],
+            [sys.executable, "-c", f"{self.process_code(place)}\n{code}", json.dumps(given)],
             capture_output=True,
             check=False,
             text=True,
@@ -333,8 +334,7 @@ class ScheduleSuite(TriggerSuite):
         schedule = cast("Schedule", self.make(place))
         expected = [self.next(schedule, moment) for moment in moments]
         for zone in ("America/Los_Angeles", "Asia/Tokyo"):
-            code, options = _NEXT_IN_ANOTHER_PROCESS, dict(self.options(place))
-            found = self._elsewhere(code, options, said, environment={"TZ": zone, "PYTHONHASHSEED": "7"})
+            found = self._elsewhere(place, _NEXT_IN_ANOTHER_PROCESS, said, {"TZ": zone, "PYTHONHASHSEED": "7"})
             assert found == [each and each.isoformat() for each in expected], f"with TZ={zone}"
 
     def test_many_threads_may_ask(self, place: Path) -> None:
@@ -582,10 +582,8 @@ class SourceSuite(TriggerSuite):
         """And so are offsets and payloads."""
         new = self.arrive(place, 1)
         batches = self.read(subject, None, new)
-        options = dict(self.options(place))
         for seed in ("1", "2"):
-            environment = {"PYTHONHASHSEED": seed}
-            found = self._elsewhere(_POLL_IN_ANOTHER_PROCESS, options, None, len(batches), environment=environment)
+            found = self._elsewhere(place, _POLL_IN_ANOTHER_PROCESS, len(batches), {"PYTHONHASHSEED": seed})
             assert found == [[batch.id, batch.offset, batch.payload] for batch in batches]
 
     def test_what_was_not_committed_comes_again(self, place: Path) -> None:

@@ -12,20 +12,17 @@ from odibi.testing.trigger import SourceSuite
 from odibi_triggers.event import EventTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from threading import Event
 
 _numbers = itertools.count()
 
-_BUILT = """
+_ELSEWHERE = """
+{built}
 from pathlib import Path
 from odibi_triggers.conformance_events import FileQueue
-class Built:
-    def __new__(cls, **options):
-        made = component(**options)
-        made.attach(FileQueue(Path({path!r})))
-        return made
+trigger.attach(FileQueue(Path({path!r})))
 """
 
 
@@ -63,11 +60,9 @@ class EventSuite(SourceSuite):
     """The suite for events, each in a batch of its own."""
 
     component: ClassVar[type] = EventTrigger
-    _place: Path
 
     def make(self, place: Path) -> Any:
         """With a queue in the place."""
-        self._place = place
         made = super().make(place)
         made.attach(FileQueue(place / "events"))
         return made
@@ -89,8 +84,6 @@ class EventSuite(SourceSuite):
         assert isinstance(subject.max_bytes, int)
         assert isinstance(subject.signed, bool)
 
-    def _elsewhere(self, code: str, *given: Any, environment: Mapping[str, str]) -> list[Any]:
-        head, mark, tail = code.partition("source, stop = component(")
-        built = _BUILT.format(path=str(self._place / "events"))
-        return super()._elsewhere(f"{head}{built}source, stop = Built({tail}" if mark else code, *given,
-                                  environment=environment)  # fmt: skip
+    def process_code(self, place: Path) -> str:
+        """With the same queue, in another process."""
+        return _ELSEWHERE.format(built=super().process_code(place), path=str(place / "events"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 _numbers = itertools.count()
 
-_BUILT = """
+_ELSEWHERE = """
+import json
 from odibi.testing.reference.files import FileStorage
-class Built:
-    def __new__(cls, **options):
-        return component(**{{**options, "connection": FileStorage({data!r})}})
+from {home} import {name}
+trigger = {name}(**{{**json.loads({options!r}), "connection": FileStorage({data!r})}})
 """
 
 
@@ -55,9 +56,8 @@ class FileWatchSuite(SourceSuite):
         """The paths."""
         return [file["path"] for file in batch.payload["files"]]
 
-    def _elsewhere(self, code: str, *given: Any, environment: Mapping[str, str]) -> list[Any]:
-        options = dict(given[0])
-        data = Path(options["ledger"]).with_name("data")
-        head, mark, tail = code.partition("source, stop = component(")
-        code = f"{head}{_BUILT.format(data=str(data))}source, stop = Built({tail}" if mark else code
-        return super()._elsewhere(code, *given, environment=environment)
+    def process_code(self, place: Path) -> str:
+        """On the same storage, in another process."""
+        home, name = self.component.__module__, self.component.__qualname__
+        options = json.dumps(dict(self.options(place)))
+        return _ELSEWHERE.format(home=home, name=name, options=options, data=str(place / "data"))
