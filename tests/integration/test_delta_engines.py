@@ -28,16 +28,19 @@ pytest.importorskip("odibi_spark")
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import attrs
 import pyarrow as pa
 from spark_clusters import connect_server
 from spark_jars import NoJarsError, as_option, jars
 
+from odibi.contracts import Bound
 from odibi.contracts.format import Source, Target, WriteMode, WriteReport
 from odibi.errors import DataError, OdibiError, TransformError
 from odibi_delta.maintenance import Table
 from odibi_delta.pandas_format import PandasDeltaFormat
 from odibi_delta.spark_format import SparkDeltaFormat
 from odibi_local.storage import LocalStorage
+from odibi_pandas.engine import PandasEngine
 from odibi_spark.engine import SparkEngine
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
@@ -192,6 +195,35 @@ def test_the_other_reads_rows_and_types(ordered: Sequence[Side]) -> None:
         assert types(side.read()) == types(TYPES)
         assert side.rows() == sorted(TYPES.to_pylist() * 2, key=repr)
     assert second.read(columns=("there", "i8")).column_names == ["there", "i8"]
+
+
+@pytest.mark.parametrize("column", ["id", "day", "here", "there", "name"])
+def test_rows_between_two_values(ordered: Sequence[Side], column: str) -> None:
+    """Whoever wrote the files, and what the log says of them: moments in whole milliseconds, for one."""
+    count = 6
+    moments = [MOMENT + dt.timedelta(microseconds=300 * at) for at in range(count)]
+    rows = pa.table(
+        {
+            "id": pa.array(range(count), pa.int64()),
+            "day": [dt.date(2026, 1, 1 + at) for at in range(count)],
+            "here": pa.array(moments, pa.timestamp("us")),
+            "there": pa.array([each.replace(tzinfo=dt.UTC) for each in moments], pa.timestamp("us", "UTC")),
+            "name": [f"{'long ' * 20}{at:02}" for at in range(count)],
+        }
+    )
+    for at in range(0, count, 2):
+        ordered[0].write(rows.slice(at, 2), "append", part=f"p{at}")
+    values = rows[column].to_pylist()
+    pandas = PandasEngine()
+    for side in ordered:
+        engine: Any = pandas if side.name == "delta-rs" else side.engine
+        for above, upto in ((1, 4), (0, 5), (5, 5)):
+            bound = Bound(column, values[above], values[upto])
+            frame = engine.read(attrs.evolve(side.source(), after=bound))
+            found = engine.to_arrow(frame)
+            assert sorted(found["id"].to_pylist()) == list(range(above + 1, upto + 1)), f"{side}, {bound}"
+            assert engine.newest(frame, column) == (values[upto] if above < upto else None)
+    pandas.close()
 
 
 def test_partitions_of_any_value(ordered: Sequence[Side]) -> None:
@@ -697,7 +729,9 @@ from odibi.errors import PluginBroken
 from odibi_delta.pandas_format import PandasDeltaFormat
 from odibi_delta.spark_format import SparkDeltaFormat
 from odibi_local.storage import LocalStorage
+from odibi_pandas.engine import PandasEngine
 from odibi_spark.engine import SparkEngine
+import attrs
 import pyarrow as pa
 
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config(

@@ -29,7 +29,7 @@ from odibi.run import late
 from odibi.run.increments import Increment, pin_of, watermark_of
 from odibi.run.late import Window, less
 from odibi.testing.reference.checkpoint import MemoryCheckpoints
-from odibi.testing.reference.engine import RowsEngine
+from odibi.testing.reference.engine import RowsEngine, RowsFrame
 from odibi.testing.reference.storage import MemoryStorage, shelf
 
 PLACE = "odibi.testing.reference"
@@ -110,6 +110,18 @@ def test_less_leaves_nothing_out_by_rounding() -> None:
 def test_what_is_no_part_of_a_value(value: Any, lateness: Any, said: str) -> None:
     with pytest.raises(DataError, match=said):
         less(value, lateness, "here")
+
+
+def test_a_window_does_not_begin_before_its_keys() -> None:
+    """Also if the calendar does."""
+    known = Window(("id",), ("int",), date(1, 6, 1))
+    frame = RowsFrame({"id": "int64", "day": "date32[day]"}, [[1, date(1, 7, 1)]])
+    for days in (10**5, 200):
+        _, window = late.first(RowsEngine(), frame, "day", date(1, 7, 1), known, timedelta(days=days), "here")
+        assert window.since == date(1, 6, 1)
+    _, window = late.first(RowsEngine(), frame, "day", date(1, 7, 1), known, timedelta(days=10), "here")
+    assert window.since == date(1, 6, 21)
+    assert late.lowest(Window(("id",)), None, timedelta(days=10), "here") is None
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------

@@ -175,16 +175,21 @@ def kinds_of(info: FrameInfo, key: Sequence[str], where: str) -> tuple[str, ...]
 
 
 def lowest(window: Window, watermark: Value | None, lateness: float | timedelta, where: str) -> Value | None:
-    """Above which value a run has to look again.
+    """Above which value a run has to look again: so far below the watermark, and no lower than keys are known.
+
+    Args:
+        window: the keys.
+        watermark: the greatest value that was read; ``None`` if none was.
+        lateness: as in :func:`less`.
+        where: the node, for the error.
 
     Raises:
         DataError: see :func:`less`.
     """
-    low = window.since
-    if watermark is None or low is None:
-        return low
-    wanted = less(watermark, lateness, where)
-    return low if wanted is None else max(low, wanted)
+    wanted = None if watermark is None else less(watermark, lateness, where)
+    if wanted is None or window.since is None:
+        return window.since if wanted is None else wanted
+    return max(window.since, wanted)
 
 
 def first(
@@ -205,9 +210,7 @@ def first(
         DataError: a column of the key is not there, is not of the kind it was, or has no value in some row; or there
             are too many keys.
     """
-    since = less(upto, lateness, where)
-    if since is not None and seen.since is not None:
-        since = max(since, seen.since)
+    since = lowest(seen, upto, lateness, where)
     info = engine.inspect(frame)
     if info.rows == 0:
         kept = {digest: value for digest, value in seen.keys.items() if _is_above(value, since)}
