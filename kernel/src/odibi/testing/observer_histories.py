@@ -132,6 +132,10 @@ class Facts:
             for name, depends_on in zip(self._nodes, above, strict=False)
         ]
 
+    def places(self, node: str) -> tuple[str, str]:  # noqa: ARG002 - all nodes read and write the same
+        """Of what a node reads and writes."""
+        return "file:///shop/raw/orders.csv", "s3://lake/orders.parquet"
+
     def config(self) -> Mapping[str, Any]:
         """The project."""
         return {"name": "shop", "connections": {"raw": {"type": "local", "options": {"base_path": "./raw"}}}}
