@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from odibi.cli.project import env_option, log_level_option
-from odibi.config.durations import seconds
+from odibi.contracts.amounts import seconds
 
 
 def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from odibi.chunking import chunk_faults
 from odibi.config.checker import Checker
-from odibi.config.durations import seconds
 from odibi.config.functions import resolve_function
 from odibi.config.sqlnames import table_names
+from odibi.contracts.amounts import seconds
 from odibi.contracts.format import WriteMode
 from odibi.errors import ConfigError, OdibiError
 from odibi.formats import format_of

@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 from cattrs import Converter
 
-from odibi.config.durations import seconds
 from odibi.config.tree import Path
+from odibi.contracts.amounts import seconds
 from odibi.model import (
     Alert,
     CachePolicy,

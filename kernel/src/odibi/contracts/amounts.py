@@ -1,4 +1,4 @@
-"""Sizes and durations as people write them in options: ``10GB``, ``512MiB``, ``90s``, ``7d``."""
+"""Sizes and durations as people write them: ``10GB``, ``512MiB``, ``90s``, ``7d``, ``1h30m``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _BYTES = {"": 1, "B": 1} | {
     for kind, base in (("B", 1000), ("IB", 1024))
     for power, letter in enumerate("KMGTP", 1)
 }
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_PART = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(ms|s|m|h|d|w)\s*")
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*")
 
 
@@ -30,15 +31,39 @@ def size(given: int | str) -> int:
 
 
 def duration(given: float | str) -> float:
-    """Seconds, of a number or of text with a unit (``90s``, ``36h``, ``7d``).
+    """Seconds, of a number or of text with units (``90s``, ``36h``, ``1h30m``).
 
     Raises:
         ValueError: it is no duration, or not above 0.
     """
-    found = _quantity(given, _SECONDS, str.lower)
+    plain = _quantity(given, {"": 1.0}, str)
+    found = _parts(given) if plain is None and isinstance(given, str) else plain
     if found is None or not 0 < found < float("inf"):
         raise ValueError(f"{given!r} is no duration; give a number of seconds, or one with a unit, such as 90s or 7d")
     return found
+
+
+def seconds(text: str) -> float:
+    """Seconds, of text whose numbers all have units; 0 counts, too.
+
+    Raises:
+        ValueError: it is no such text; the message says how to write one.
+    """
+    found = _parts(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a duration; write a number with ms, s, m, h, d or w, such as 36h or 7d")
+    return found
+
+
+def _parts(text: str) -> float | None:
+    given, end, total = text.lower(), 0, 0.0
+    while end < len(given):
+        part = _PART.match(given, end)
+        if part is None:
+            return None
+        total += float(part.group(1)) * _SECONDS[part.group(2)]
+        end = part.end()
+    return total if given.strip() else None
 
 
 def _quantity(given: float | str, units: Mapping[str, float], folded: Callable[[str], str]) -> float | None:

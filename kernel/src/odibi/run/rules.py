@@ -288,12 +288,9 @@ def _is_moment(value: object) -> bool:
         return False
 
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
 def duration(text: str) -> timedelta | None:
     """A time span such as ``90m``, ``36h``, ``1.5d`` or ``1d 12h``; ``None`` if ``text`` is none."""
-    if not re.fullmatch(r"(\s*\d+(\.\d+)?\s*[smhdw]\s*)+", text):
+    try:
+        return timedelta(seconds=seconds(text))
+    except (ValueError, OverflowError):
         return None
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhdw])", text)
-    return sum((timedelta(**{_UNITS[unit]: float(amount)}) for amount, unit in parts), timedelta())
