@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from odibi.contracts.amounts import seconds
 from odibi.run.sql import Dialect, identifier, literal
 
 if TYPE_CHECKING:
