@@ -59,8 +59,7 @@ def _anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.01)
     throttle._sent.clear()
     yield
-    for each in list(outbox._outboxes.values()):
-        assert each.wait(20)
+    assert outbox.settle(20) == []
 
 
 @pytest.fixture

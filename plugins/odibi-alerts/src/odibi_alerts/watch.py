@@ -117,7 +117,7 @@ class RunWatch:
             said = clean(self._scrub(str(error)))
         except Exception:  # an error of anybody's, which cannot even say what it is
             said = ""
-        return Failure(self._line(node), kind, said.strip())
+        return Failure(self._line(node), kind, said.strip(), foreign=not isinstance(error, OdibiError))
 
     def _sensitive_nodes(self) -> frozenset[str]:
         if self._sensitive is None:

@@ -140,7 +140,7 @@ class Teller:
     def _node_started(self, event: NodeStarted) -> Told | None:
         if event.node in self._nodes:  # another attempt
             return None
-        reads, writes = self._facts.places(event.node) if self._facts is not None else ("", "")
+        reads, writes = self._places(event.node)
         planned = self._plan().get(event.node)
         definition = planned.definition if planned is not None else {}
         steps = (definition.get("transform") or {}).get("steps") or []
@@ -154,7 +154,7 @@ class Teller:
         node = self._nodes.get(event.node)
         if node is None or not event.schema:
             return
-        node.columns = _columns(event.schema)
+        node.columns = self._columns(event.schema)
         if event.step == "read":
             node.read_columns = node.columns
 
@@ -169,7 +169,7 @@ class Teller:
         if node is None or kind is None:  # what was not done has no run
             return None
         if outcome.info is not None and outcome.info.schema and not node.columns:
-            node.columns = _columns(outcome.info.schema)
+            node.columns = self._columns(outcome.info.schema)
         rows = outcome.write.rows if outcome.write is not None else None
         size = outcome.write.bytes if outcome.write is not None else None
         told = self._told(kind, event.wall, event.node, node, rows, size)
@@ -194,12 +194,15 @@ class Teller:
 
     def _all_places(self) -> tuple[list[Place], list[Place]]:
         """What the run reads from outside, and all that it writes."""
-        if self._facts is None:
-            return [], []
-        places = [self._facts.places(name) for name in self._plan()]
+        places = [self._places(name) for name in self._plan()]
         writes = dict.fromkeys(written for _, written in places if written)
         reads = dict.fromkeys(read for read, _ in places if read and read not in writes)
         return [Place(uri) for uri in reads], [Place(uri) for uri in writes]
+
+    def _places(self, node: str) -> tuple[str, str]:
+        places = getattr(self._facts, "places", None)  # which not every maker of facts knows
+        found: tuple[str, str] = places(node) if places is not None else ("", "")
+        return found
 
     def _plan(self) -> dict[str, PlannedNode]:
         if self._planned is None:
@@ -217,7 +220,12 @@ class Teller:
             words = self._scrub(str(error)) if error is not None else ""
         except Exception:  # an error of anybody's, which cannot even say what it is
             words = ""
+        if words and not isinstance(error, OdibiError):  # which say little without the name of their class
+            words = f"{kind}: {words}"
         return words[:LONGEST] or kind
+
+    def _columns(self, schema: Sequence[Column]) -> list[tuple[str, str]]:
+        return [(self._scrub(column.name), self._scrub(column.type)) for column in schema]
 
     def _scrub(self, text: str) -> str:
         found: Any = self._facts.scrub(text) if self._facts is not None else text
@@ -226,7 +234,3 @@ class Teller:
 
 def _may_quote(error: BaseException | None) -> bool:
     return not isinstance(error, OdibiError) or bool(getattr(error, "quotes_data", False))
-
-
-def _columns(schema: Sequence[Column]) -> list[tuple[str, str]]:
-    return [(str(column.name), str(column.type)) for column in schema]
