@@ -6,6 +6,8 @@ import hmac
 import json
 import logging
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -185,6 +187,29 @@ def test_the_run_ends_while_the_server_hangs(server: Any, project: Any) -> None:
     assert not server.hold.is_set()
     server.hold.set()
     assert [said["event"] for said in told(server, 4)] == ["on_start", "on_failure"] * 2
+
+
+@pytest.mark.parametrize("nodes", [["fine"], ["fine", "broken"]])
+def test_a_command_ends_as_it_would_without_a_server_that_hangs(server: Any, project: Any, nodes: list[str]) -> None:
+    server.hold.clear()
+    folder = project(webhook(server, "on_start", "on_success", "on_failure"), *nodes).project.root
+    done = subprocess.run(
+        [sys.executable, "-m", "odibi", "run", "odibi.json"], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == len(nodes) - 1
+    assert "webhook: alerts are not sent yet after 5 s, and are given up" in done.stderr
+    assert "pl4nted-token" not in done.stdout + done.stderr
+    assert not server.hold.is_set()
+
+
+def test_a_command_tells_before_it_ends(server: Any, project: Any) -> None:
+    folder = project(webhook(server, "on_start", "on_success"), "fine").project.root
+    done = subprocess.run(
+        [sys.executable, "-m", "odibi", "run", "odibi.json"], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [each.json["event"] for each in server.taken] == ["on_start", "on_success"]
+    assert server.taken[1].json["command"] == "odibi run odibi.json --pipeline orders"
 
 
 def test_what_does_not_get_through_is_tried_again(server: Any, project: Any) -> None:
