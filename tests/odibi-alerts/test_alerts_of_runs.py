@@ -138,6 +138,13 @@ def test_no_secret_is_in_a_message_or_in_a_log(server: Any, project: Any, caplog
         assert "pl4nted-token" not in text
 
 
+def test_metadata_is_passed_on_to_a_webhook(server: Any, project: Any) -> None:
+    metadata = {"channel": "#data", "team": "data", "level": 3, "throttle_minutes": 5}
+    with project(webhook(server, metadata=metadata), "fine", "broken") as loaded:
+        run(loaded)
+    assert told(server, 1)[0]["metadata"] == {"channel": "#data", "team": "data", "level": "3"}
+
+
 def test_a_run_that_succeeds_is_told_only_if_that_is_asked_for(server: Any, project: Any) -> None:
     with project(webhook(server, "on_failure"), "fine") as loaded:
         assert run(loaded).ok

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from odibi.contracts.observer import RunFacts
     from odibi.events import Event
 
-UNDERSTOOD = ("throttle_minutes", "channel", "mentions")
-"""Keys of ``metadata`` that say how an alert is sent, and are not shown in it."""
-
 _OVER = {"succeeded": "on_success", "failed": "on_failure", "cancelled": "on_cancel"}
 
 
@@ -31,9 +28,10 @@ class RunWatch:
     Args:
         started: how it began.
         metadata: the alert's.
+        understood: keys of it that say how an alert is sent, and are not shown in it.
     """
 
-    def __init__(self, started: RunStarted, metadata: Mapping[str, Any]) -> None:
+    def __init__(self, started: RunStarted, metadata: Mapping[str, Any], understood: Sequence[str] = ()) -> None:
         facts = started.facts
         self.run_id = started.run_id
         self.began = started.monotonic
@@ -55,7 +53,7 @@ class RunWatch:
             nodes=started.nodes,
             counts={},
             command=_command(facts),
-            metadata=as_text(metadata, UNDERSTOOD, self._scrub),
+            metadata=as_text(metadata, understood, self._scrub),
         )
 
     def begin(self) -> Notice:
