@@ -19,8 +19,10 @@ import pytest
 
 import odibi
 from odibi.api import LoadedProject
+from odibi.contracts.secret import Secret
 from odibi.errors import ConfigError
 from odibi_alerts import outbox, throttle
+from odibi_alerts.webhook import WebhookAlert
 
 FUNCTIONS = """
 import os
@@ -136,6 +138,28 @@ def test_no_secret_is_in_a_message_or_in_a_log(server: Any, project: Any, caplog
     for text in (*(each.body.decode() for each in server.taken), caplog.text):
         assert PLANTED not in text
         assert "pl4nted-token" not in text
+
+
+def quoting(secret):
+    raise ValueError(f"cannot read {secret}")
+
+
+def test_no_value_of_a_sensitive_node_is_in_a_message(server: Any) -> None:
+    """Nor in what a node that has its data from one says of it."""
+
+    @odibi.node(sensitive=True)
+    def secret() -> str:
+        return "078-05-1120"
+
+    for sensitive in (True, False):
+        failing = odibi.node(sensitive=sensitive)(quoting)
+        pipeline = odibi.Pipeline("orders", [secret, failing], engine=None)
+        alert = WebhookAlert(url=Secret(server.url))
+        assert not pipeline.run(observers=[alert], check=False).ok
+    said = told(server, 2)
+    for each in said:
+        assert "078-05-1120" not in json.dumps(each)
+        assert "withheld" in each["failures"][0]["message"]
 
 
 def test_metadata_is_passed_on_to_a_webhook(server: Any, project: Any) -> None:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 LONGEST = 2000
 """Characters of an error's words."""
 
+WITHHELD = "its words are withheld, as they may quote values that are sensitive"
+
+DEEPEST = 50
+"""Causes of an error that are looked at."""
+
 _STATES = {State.SUCCEEDED: "COMPLETE", State.FAILED: "FAIL", State.CANCELLED: "ABORT"}
 _RUN_STATES = {"succeeded": "COMPLETE", "failed": "FAIL", "cancelled": "ABORT"}
 
@@ -110,6 +115,7 @@ class Teller:
         self._facts: RunFacts | None = started.facts
         self._planned: dict[str, PlannedNode] | None = None
         self._nodes: dict[str, _Node] = {}
+        self._sensitive: frozenset[str] | None = None
         self._error: str | None = None
         engine = dict(started.plugins).get("odibi-kernel", "")
         run, project, pipeline = map(self._scrub, (started.run_id, started.project, started.pipeline))
@@ -210,12 +216,22 @@ class Teller:
             self._planned = {node.name: node for node in nodes}
         return self._planned
 
+    def _sensitive_nodes(self) -> frozenset[str]:
+        """Those that are sensitive, and those that have their data from one."""
+        if self._sensitive is None:
+            found: set[str] = set()
+            for node in self._plan().values():  # in the order of the graph
+                if node.sensitive or found.intersection(node.depends_on):
+                    found.add(node.name)
+            self._sensitive = frozenset(found)
+        return self._sensitive
+
     def _words(self, node: str, error: BaseException | None) -> str:
         kind = type(error).__name__ if error is not None else "it failed"
-        planned = self._plan().get(node)
-        # The kernel words the errors of nodes; this is for those of executors and plugins, which may not know.
-        if planned is not None and planned.sensitive and _may_quote(error):
-            return kind
+        # The kernel withholds such words of the sensitive node itself. Lineage leaves the house, so what others have
+        # from it counts too.
+        if node in self._sensitive_nodes() and _may_quote(error):
+            return f"{kind}; {WITHHELD}"
         try:
             words = self._scrub(str(error)) if error is not None else ""
         except Exception:  # an error of anybody's, which cannot even say what it is
@@ -233,4 +249,11 @@ class Teller:
 
 
 def _may_quote(error: BaseException | None) -> bool:
-    return not isinstance(error, OdibiError) or bool(getattr(error, "quotes_data", False))
+    """Whether an error's words may hold values of frames: any but Odibi's own may, also where they are passed on."""
+    for _ in range(DEEPEST):
+        if error is None:
+            return False
+        if not isinstance(error, OdibiError) or getattr(error, "quotes_data", False):
+            return True
+        error = error.__cause__
+    return True
