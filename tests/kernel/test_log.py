@@ -142,7 +142,7 @@ def test_a_node_can_have_a_level_of_its_own(capsys: pytest.CaptureFixture[str]) 
         ("chatty", "careful"),
         ("plain", "careful"),
     ]
-    assert logging.getLogger("odibi.run").level == logging.NOTSET
+    assert logging.getLogger("odibi.run.events").level == logging.NOTSET
 
 
 def test_what_whoever_runs_a_command_should_see_is_between_information_and_warnings(

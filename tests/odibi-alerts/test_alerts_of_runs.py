@@ -6,6 +6,8 @@ import hmac
 import json
 import logging
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,8 +19,10 @@ import pytest
 
 import odibi
 from odibi.api import LoadedProject
+from odibi.contracts.secret import Secret
 from odibi.errors import ConfigError
 from odibi_alerts import outbox, throttle
+from odibi_alerts.webhook import WebhookAlert
 
 FUNCTIONS = """
 import os
@@ -59,8 +63,7 @@ def _anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.01)
     throttle._sent.clear()
     yield
-    for each in list(outbox._outboxes.values()):
-        assert each.wait(20)
+    assert outbox.settle(20) == []
 
 
 @pytest.fixture
@@ -137,6 +140,35 @@ def test_no_secret_is_in_a_message_or_in_a_log(server: Any, project: Any, caplog
         assert "pl4nted-token" not in text
 
 
+def quoting(secret):
+    raise ValueError(f"cannot read {secret}")
+
+
+def test_no_value_of_a_sensitive_node_is_in_a_message(server: Any) -> None:
+    """Nor in what a node that has its data from one says of it."""
+
+    @odibi.node(sensitive=True)
+    def secret() -> str:
+        return "078-05-1120"
+
+    for sensitive in (True, False):
+        failing = odibi.node(sensitive=sensitive)(quoting)
+        pipeline = odibi.Pipeline("orders", [secret, failing], engine=None)
+        alert = WebhookAlert(url=Secret(server.url))
+        assert not pipeline.run(observers=[alert], check=False).ok
+    said = told(server, 2)
+    for each in said:
+        assert "078-05-1120" not in json.dumps(each)
+        assert "withheld" in each["failures"][0]["message"]
+
+
+def test_metadata_is_passed_on_to_a_webhook(server: Any, project: Any) -> None:
+    metadata = {"channel": "#data", "team": "data", "level": 3, "throttle_minutes": 5}
+    with project(webhook(server, metadata=metadata), "fine", "broken") as loaded:
+        run(loaded)
+    assert told(server, 1)[0]["metadata"] == {"channel": "#data", "team": "data", "level": "3"}
+
+
 def test_a_run_that_succeeds_is_told_only_if_that_is_asked_for(server: Any, project: Any) -> None:
     with project(webhook(server, "on_failure"), "fine") as loaded:
         assert run(loaded).ok
@@ -186,6 +218,29 @@ def test_the_run_ends_while_the_server_hangs(server: Any, project: Any) -> None:
     assert not server.hold.is_set()
     server.hold.set()
     assert [said["event"] for said in told(server, 4)] == ["on_start", "on_failure"] * 2
+
+
+@pytest.mark.parametrize("nodes", [["fine"], ["fine", "broken"]])
+def test_a_command_ends_as_it_would_without_a_server_that_hangs(server: Any, project: Any, nodes: list[str]) -> None:
+    server.hold.clear()
+    folder = project(webhook(server, "on_start", "on_success", "on_failure"), *nodes).project.root
+    done = subprocess.run(
+        [sys.executable, "-m", "odibi", "run", "odibi.json"], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == len(nodes) - 1
+    assert "webhook: alerts are not sent yet after 5 s, and are given up" in done.stderr
+    assert "pl4nted-token" not in done.stdout + done.stderr
+    assert not server.hold.is_set()
+
+
+def test_a_command_tells_before_it_ends(server: Any, project: Any) -> None:
+    folder = project(webhook(server, "on_start", "on_success"), "fine").project.root
+    done = subprocess.run(
+        [sys.executable, "-m", "odibi", "run", "odibi.json"], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [each.json["event"] for each in server.taken] == ["on_start", "on_success"]
+    assert server.taken[1].json["command"] == "odibi run odibi.json --pipeline orders"
 
 
 def test_what_does_not_get_through_is_tried_again(server: Any, project: Any) -> None:

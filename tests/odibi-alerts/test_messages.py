@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from odibi.contracts.secret import Secret
 from odibi_alerts.mail import EmailAlert
+from odibi_alerts.mailing import mail_of
 from odibi_alerts.notice import EVENTS, FIELDS, Failure, Notice, clean, one_line, took
 from odibi_alerts.slack import SlackAlert
 from odibi_alerts.teams import TeamsAlert
@@ -43,8 +44,8 @@ def mail(**more: Any) -> EmailAlert:
 def everything(alert: Any, notice: Notice) -> str:
     """All that a person would be shown."""
     if isinstance(alert, EmailAlert):
-        made = alert.mail(notice)
-        return f"{made['Subject']}\n{made.get_content()}"
+        subject, text, _ = alert.texts(notice)
+        return f"{subject}\n{text}"
     return json.dumps(alert.payload(notice), ensure_ascii=False)
 
 
@@ -128,8 +129,10 @@ def test_whatever_a_run_brings_along_fits(text: str) -> None:
         else:
             assert 0 < len(block["text"]["text"]) <= 3000
     assert len(json.dumps(TeamsAlert(url=URL).payload(notice))) < 100_000
-    made = mail().mail(notice)
-    assert "\n" not in str(made["Subject"])
+    subject, text, urgent = mail().texts(notice)
+    made = mail_of("odibi@example.com", ["ann@example.com"], subject, text, urgent=urgent)
+    assert "\n" not in subject
+    assert made["Importance"] == "high"
     made.as_bytes()
 
 
@@ -140,8 +143,7 @@ def test_a_template_takes_the_place_of_the_usual_text() -> None:
     assert slack["blocks"] == [
         {"type": "section", "text": {"type": "plain_text", "text": filled, "emoji": False}},
     ]
-    assert mail(template=text, subject="{state}!").mail(NOTICE).get_content() == filled + "\n"
-    assert mail(template=text, subject="{state}!").mail(NOTICE)["Subject"] == "failed!"
+    assert mail(template=text, subject="{state}!").texts(NOTICE) == ("failed!", filled + "\n", True)
 
 
 @pytest.mark.parametrize("field", FIELDS)

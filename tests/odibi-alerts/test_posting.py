@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from odibi_alerts import outbox
+from odibi_alerts.addresses import check_url
 from odibi_alerts.outbox import deliver
-from odibi_alerts.posting import check_url, post, seconds_of, tls_context
+from odibi_alerts.posting import post, seconds_of, tls_context
 from odibi_alerts.refusals import Refused, TryAgain
 
 

@@ -289,6 +289,26 @@ def test_a_failure_is_told_with_its_words_and_without_secrets(
     assert {each["authorization"] for each in server.headers} == {"Bearer pl4nted-key"}
 
 
+def test_no_value_of_a_sensitive_node_is_told(server: Server) -> None:
+    """Nor what a node that has its data from one says of it."""
+
+    @odibi.node(sensitive=True)
+    def secret() -> str:
+        return "078-05-1120"
+
+    def quoting(secret: str) -> None:
+        raise ValueError(f"cannot read {secret}")
+
+    for sensitive in (True, False):
+        pipeline = odibi.Pipeline("orders", [secret, odibi.node(sensitive=sensitive)(quoting)], engine=None)
+        assert not pipeline.run(observers=[OpenLineage(url=server.url)], check=False).ok
+        assert outbox.settle(60)
+    assert "078-05-1120" not in json.dumps(server.taken)
+    failed = [event for event in server.taken if event["eventType"] == "FAIL"]
+    assert len(failed) == 4
+    assert all("withheld" in event["run"]["facets"]["errorMessage"]["message"] for event in failed)
+
+
 def test_a_node_that_is_skipped_has_no_run(server: Server, project: Any) -> None:
     after = {"name": "after", "depends_on": ["broken"], "write": {"connection": "lake", "path": "x.jsonl"}}
     assert not run(project({"url": server.url}, COPY, BROKEN, after))

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 """What ``--log-level`` takes."""
 
-EVENTS = "odibi.run"
+EVENTS = "odibi.run.events"
 """The logger of a run's events."""
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -82,7 +82,8 @@ class Alert:
     )
     metadata: Mapping[str, Any] = option(
         factory=dict,
-        help="Shown in each message; 'throttle_minutes', 'channel' and 'mentions' in it work like the options.",
+        help="Shown in each message. 'throttle_minutes' in it works like throttle, and so do the names of options that "
+        "say whom a message calls or where it goes: 'mentions' and 'channel'.",
         validator=_metadata,
     )
     timeout: float | str = option(
@@ -100,6 +101,8 @@ class Alert:
 
     name = "alert"
     """What it is called in log lines."""
+    understood: ClassVar[Sequence[str]] = ("throttle_minutes",)
+    """Keys of the metadata that say how it is sent."""
 
     def message(self, notice: Notice) -> Callable[[float], None]:
         """What sends a notice, within the seconds it is given.
@@ -132,7 +135,7 @@ class Alert:
 
     def _begin(self, event: RunStarted) -> None:
         self._end()
-        self._watch = RunWatch(event, self.metadata)
+        self._watch = RunWatch(event, self.metadata, self.understood)
         self._told_late = False
         if self.sla is not None:
             left = self._sla - (time.monotonic_ns() - event.monotonic) / 1e9

@@ -14,6 +14,7 @@ import pytest
 from odibi.testing.observer import ObserverSuite
 from odibi_alerts.mail import EmailAlert
 from odibi_alerts.notice import EVENTS
+from odibi_alerts.outbox import settle
 from odibi_alerts.slack import SlackAlert
 from odibi_alerts.teams import TeamsAlert
 from odibi_alerts.webhook import WebhookAlert
@@ -107,6 +108,11 @@ class AlertSuite(ObserverSuite):
     def _listening(self) -> None:
         """The server is there before a test counts threads."""
         self.port()
+
+    def told(self, place: Path) -> str:
+        """What has come in once all is sent; that goes on after an alert is closed."""
+        assert not settle(60)
+        return super().told(place)
 
     def port(self) -> int:
         """Of the server that listens."""

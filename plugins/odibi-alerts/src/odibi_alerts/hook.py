@@ -11,8 +11,8 @@ import attrs
 
 from odibi.contracts.option import option
 from odibi.contracts.secret import Secret
+from odibi_alerts.addresses import check_url
 from odibi_alerts.alert import Alert
-from odibi_alerts.posting import check_url, post, tls_context
 
 if TYPE_CHECKING:
     import ssl
@@ -49,9 +49,13 @@ class HookAlert(Alert):
         return self.posting(json.dumps(payload).encode("ascii"), {"Content-Type": "application/json"})
 
     def _post(self, body: bytes, headers: Mapping[str, str], method: str, seconds: float) -> None:
+        from odibi_alerts.posting import post
+
         post(self.url.reveal(), body, headers, method=method, seconds=seconds, context=self._verifier())
 
     def _verifier(self) -> ssl.SSLContext | None:
+        from odibi_alerts.posting import tls_context
+
         # Loading the system's certificates takes milliseconds, and is for the thread that sends.
         if self._context is None and self.url.reveal().startswith("https:"):
             self._context = tls_context(self.ca_file)

@@ -58,11 +58,20 @@ class Failure:
         node: its name.
         kind: the name of the error's class.
         words: the error's words, scrubbed.
+        foreign: whether it is none of Odibi's, whose words say little without the name of their class.
     """
 
     node: str
     kind: str
     words: str
+    foreign: bool = False
+
+    @property
+    def line(self) -> str:
+        """What happened, in words."""
+        if not self.words:
+            return self.kind
+        return f"{self.kind}: {self.words}" if self.foreign else self.words
 
 
 @attrs.frozen
@@ -144,7 +153,7 @@ class Notice:
     @property
     def errors(self) -> str:
         """The errors of the nodes, a line or more each."""
-        lines = [f"{each.node}: {each.words or each.kind}" for each in self.failures]
+        lines = [f"{each.node}: {each.line}" for each in self.failures]
         if self.failed > len(self.failures):
             lines.append(f"and {self.failed - len(self.failures)} more")
         return "\n".join(lines)

@@ -137,8 +137,19 @@ def attempted(name: str, what: str, attempt: Callable[[float], None], *, timeout
         _log.warning("%s could not tell that %s: %s", name, what, type(error).__name__)
 
 
+def settle(patience: float) -> list[str]:
+    """Wait until everything was sent, or given up.
+
+    Args:
+        patience: seconds, for all of it together.
+
+    Returns:
+        The names of the outboxes that still have something.
+    """
+    until = time.monotonic() + patience
+    return [each.name for each in list(_outboxes.values()) if not each.wait(max(0.0, until - time.monotonic()))]
+
+
 def _at_exit() -> None:
-    until = time.monotonic() + PATIENCE
-    for outbox in list(_outboxes.values()):
-        if not outbox.wait(max(0.0, until - time.monotonic())):
-            _log.warning("%s: alerts are not sent yet after %g s, and are given up", outbox.name, PATIENCE)
+    for name in settle(PATIENCE):
+        _log.warning("%s: alerts are not sent yet after %g s, and are given up", name, PATIENCE)

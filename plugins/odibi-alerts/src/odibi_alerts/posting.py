@@ -18,7 +18,6 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
 
 from odibi_alerts.refusals import Refused, TryAgain
@@ -27,25 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _AGAIN = (408, 425, 429)
-
-
-def check_url(text: str) -> None:
-    """Refuse what is no address to send to; the error does not quote it.
-
-    Raises:
-        ValueError: why.
-    """
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("url: it is no address") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("url: it does not begin with https:// or http:// and a host")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("url: it holds a user or a password; give them as a header, where the service takes one")
-    if not text.isascii() or any(char <= " " or char == "\x7f" for char in text):
-        raise ValueError("url: it holds a space, or a sign that has to be written as %XX")
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:

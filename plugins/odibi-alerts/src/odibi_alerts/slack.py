@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -56,6 +56,7 @@ class SlackAlert(HookAlert):
     )
 
     name = "slack"
+    understood: ClassVar[Sequence[str]] = ("throttle_minutes", "channel", "mentions")
 
     def message(self, notice: Notice) -> Callable[[float], None]:
         """A message with blocks."""

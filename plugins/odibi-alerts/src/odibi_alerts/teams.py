@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -34,6 +34,7 @@ class TeamsAlert(HookAlert):
     )
 
     name = "teams"
+    understood: ClassVar[Sequence[str]] = ("throttle_minutes", "mentions")
 
     def message(self, notice: Notice) -> Callable[[float], None]:
         """A message with a card."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from odibi.contracts.observer import RunFacts
     from odibi.events import Event
 
-UNDERSTOOD = ("throttle_minutes", "channel", "mentions")
-"""Keys of ``metadata`` that say how an alert is sent, and are not shown in it."""
+WITHHELD = "its words are withheld, as they may quote values that are sensitive"
+
+DEEPEST = 50
+"""Causes of an error that are looked at."""
 
 _OVER = {"succeeded": "on_success", "failed": "on_failure", "cancelled": "on_cancel"}
 
@@ -31,9 +33,10 @@ class RunWatch:
     Args:
         started: how it began.
         metadata: the alert's.
+        understood: keys of it that say how an alert is sent, and are not shown in it.
     """
 
-    def __init__(self, started: RunStarted, metadata: Mapping[str, Any]) -> None:
+    def __init__(self, started: RunStarted, metadata: Mapping[str, Any], understood: Sequence[str] = ()) -> None:
         facts = started.facts
         self.run_id = started.run_id
         self.began = started.monotonic
@@ -55,7 +58,7 @@ class RunWatch:
             nodes=started.nodes,
             counts={},
             command=_command(facts),
-            metadata=as_text(metadata, UNDERSTOOD, self._scrub),
+            metadata=as_text(metadata, understood, self._scrub),
         )
 
     def begin(self) -> Notice:
@@ -110,27 +113,41 @@ class RunWatch:
 
     def _failure(self, node: str, error: BaseException | None) -> Failure:
         kind = type(error).__name__ if error is not None else "it failed"
-        # The kernel words the errors of nodes; this is for those of executors and plugins, which may not know.
-        if error is None or (node in self._sensitive_nodes() and _may_quote(error)):
+        # The kernel withholds such words of the sensitive node itself. A message leaves the house, so what others have
+        # from it counts too.
+        if error is None:
             return Failure(self._line(node), kind, "")
+        if node in self._sensitive_nodes() and _may_quote(error):
+            return Failure(self._line(node), kind, WITHHELD)
         try:
             said = clean(self._scrub(str(error)))
         except Exception:  # an error of anybody's, which cannot even say what it is
             said = ""
-        return Failure(self._line(node), kind, said.strip())
+        return Failure(self._line(node), kind, said.strip(), foreign=not isinstance(error, OdibiError))
 
     def _sensitive_nodes(self) -> frozenset[str]:
+        """Those that are sensitive, and those that have their data from one."""
         if self._sensitive is None:
-            nodes = self._facts.nodes() if self._facts is not None else ()
-            self._sensitive = frozenset(node.name for node in nodes if node.sensitive)
+            found: set[str] = set()
+            for node in self._facts.nodes() if self._facts is not None else ():  # in the order of the graph
+                if node.sensitive or found.intersection(node.depends_on):
+                    found.add(node.name)
+            self._sensitive = frozenset(found)
         return self._sensitive
 
     def _line(self, text: str) -> str:
         return one_line(self._scrub(text))
 
 
-def _may_quote(error: BaseException) -> bool:
-    return not isinstance(error, OdibiError) or bool(getattr(error, "quotes_data", False))
+def _may_quote(error: BaseException | None) -> bool:
+    """Whether an error's words may hold values of frames: any but Odibi's own may, also where they are passed on."""
+    for _ in range(DEEPEST):
+        if error is None:
+            return False
+        if not isinstance(error, OdibiError) or getattr(error, "quotes_data", False):
+            return True
+        error = error.__cause__
+    return True
 
 
 def _command(facts: RunFacts | None) -> str:

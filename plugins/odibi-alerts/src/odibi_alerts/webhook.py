@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 import json
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -80,7 +78,7 @@ class WebhookAlert(HookAlert):
         """A request with the notice as JSON; a template makes its ``text``."""
         text = notice.title if self.template is None else filled_in(self.template, notice)
         body = json.dumps({**notice.data(), "text": text}).encode("ascii")
-        return partial(self._send, body, str(uuid.uuid4()))
+        return partial(self._send, body, secrets.token_hex(16))
 
     def _send(self, body: bytes, key: str, seconds: float) -> None:
         own = {name: as_secret(value).reveal() for name, value in self.headers.items()}
@@ -98,4 +96,7 @@ def signature(secret: Secret, body: bytes, now: int) -> str:
         body: as it is sent.
         now: seconds since the epoch.
     """
+    import hmac
+    from hashlib import sha256
+
     return f"t={now},v1={hmac.new(secret.reveal().encode(), b'%d.' % now + body, sha256).hexdigest()}"

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 LONGEST = 2000
 """Characters of an error's words."""
 
+WITHHELD = "its words are withheld, as they may quote values that are sensitive"
+
+DEEPEST = 50
+"""Causes of an error that are looked at."""
+
 _STATES = {State.SUCCEEDED: "COMPLETE", State.FAILED: "FAIL", State.CANCELLED: "ABORT"}
 _RUN_STATES = {"succeeded": "COMPLETE", "failed": "FAIL", "cancelled": "ABORT"}
 
@@ -110,6 +115,7 @@ class Teller:
         self._facts: RunFacts | None = started.facts
         self._planned: dict[str, PlannedNode] | None = None
         self._nodes: dict[str, _Node] = {}
+        self._sensitive: frozenset[str] | None = None
         self._error: str | None = None
         engine = dict(started.plugins).get("odibi-kernel", "")
         run, project, pipeline = map(self._scrub, (started.run_id, started.project, started.pipeline))
@@ -140,7 +146,7 @@ class Teller:
     def _node_started(self, event: NodeStarted) -> Told | None:
         if event.node in self._nodes:  # another attempt
             return None
-        reads, writes = self._facts.places(event.node) if self._facts is not None else ("", "")
+        reads, writes = self._places(event.node)
         planned = self._plan().get(event.node)
         definition = planned.definition if planned is not None else {}
         steps = (definition.get("transform") or {}).get("steps") or []
@@ -154,7 +160,7 @@ class Teller:
         node = self._nodes.get(event.node)
         if node is None or not event.schema:
             return
-        node.columns = _columns(event.schema)
+        node.columns = self._columns(event.schema)
         if event.step == "read":
             node.read_columns = node.columns
 
@@ -169,7 +175,7 @@ class Teller:
         if node is None or kind is None:  # what was not done has no run
             return None
         if outcome.info is not None and outcome.info.schema and not node.columns:
-            node.columns = _columns(outcome.info.schema)
+            node.columns = self._columns(outcome.info.schema)
         rows = outcome.write.rows if outcome.write is not None else None
         size = outcome.write.bytes if outcome.write is not None else None
         told = self._told(kind, event.wall, event.node, node, rows, size)
@@ -194,12 +200,15 @@ class Teller:
 
     def _all_places(self) -> tuple[list[Place], list[Place]]:
         """What the run reads from outside, and all that it writes."""
-        if self._facts is None:
-            return [], []
-        places = [self._facts.places(name) for name in self._plan()]
+        places = [self._places(name) for name in self._plan()]
         writes = dict.fromkeys(written for _, written in places if written)
         reads = dict.fromkeys(read for read, _ in places if read and read not in writes)
         return [Place(uri) for uri in reads], [Place(uri) for uri in writes]
+
+    def _places(self, node: str) -> tuple[str, str]:
+        places = getattr(self._facts, "places", None)  # which not every maker of facts knows
+        found: tuple[str, str] = places(node) if places is not None else ("", "")
+        return found
 
     def _plan(self) -> dict[str, PlannedNode]:
         if self._planned is None:
@@ -207,17 +216,32 @@ class Teller:
             self._planned = {node.name: node for node in nodes}
         return self._planned
 
+    def _sensitive_nodes(self) -> frozenset[str]:
+        """Those that are sensitive, and those that have their data from one."""
+        if self._sensitive is None:
+            found: set[str] = set()
+            for node in self._plan().values():  # in the order of the graph
+                if node.sensitive or found.intersection(node.depends_on):
+                    found.add(node.name)
+            self._sensitive = frozenset(found)
+        return self._sensitive
+
     def _words(self, node: str, error: BaseException | None) -> str:
         kind = type(error).__name__ if error is not None else "it failed"
-        planned = self._plan().get(node)
-        # The kernel words the errors of nodes; this is for those of executors and plugins, which may not know.
-        if planned is not None and planned.sensitive and _may_quote(error):
-            return kind
+        # The kernel withholds such words of the sensitive node itself. Lineage leaves the house, so what others have
+        # from it counts too.
+        if node in self._sensitive_nodes() and _may_quote(error):
+            return f"{kind}; {WITHHELD}"
         try:
             words = self._scrub(str(error)) if error is not None else ""
         except Exception:  # an error of anybody's, which cannot even say what it is
             words = ""
+        if words and not isinstance(error, OdibiError):  # which say little without the name of their class
+            words = f"{kind}: {words}"
         return words[:LONGEST] or kind
+
+    def _columns(self, schema: Sequence[Column]) -> list[tuple[str, str]]:
+        return [(self._scrub(column.name), self._scrub(column.type)) for column in schema]
 
     def _scrub(self, text: str) -> str:
         found: Any = self._facts.scrub(text) if self._facts is not None else text
@@ -225,8 +249,11 @@ class Teller:
 
 
 def _may_quote(error: BaseException | None) -> bool:
-    return not isinstance(error, OdibiError) or bool(getattr(error, "quotes_data", False))
-
-
-def _columns(schema: Sequence[Column]) -> list[tuple[str, str]]:
-    return [(str(column.name), str(column.type)) for column in schema]
+    """Whether an error's words may hold values of frames: any but Odibi's own may, also where they are passed on."""
+    for _ in range(DEEPEST):
+        if error is None:
+            return False
+        if not isinstance(error, OdibiError) or getattr(error, "quotes_data", False):
+            return True
+        error = error.__cause__
+    return True
