@@ -129,11 +129,11 @@ def test_prometheus_scrapes_a_service(tmp_path: Path) -> None:
         done = 'odibi_runs_total{project="shop",pipeline="orders",state="succeeded"}'
         until(lambda: any(float(each["value"][1]) >= 3 for each in server.query(done)), "runs are counted")
         until(lambda: server.query('odibi_cache_lookups_total{pipeline="orders",result="hit"} > 0'), "hits are counted")
-        (rows,) = server.query('odibi_node_rows_out_total{pipeline="orders",node="orders"}')
-        assert float(rows["value"][1]) == 3
-        median = server.query(
-            'histogram_quantile(0.5, sum by (le) (odibi_node_duration_seconds_bucket{pipeline="orders"}))'
+        until(
+            lambda: server.query('odibi_node_rows_out_total{pipeline="orders",node="orders"} == 3'), "rows are counted"
         )
+        half = 'histogram_quantile(0.5, sum by (le) (odibi_node_duration_seconds_bucket{pipeline="orders"}))'
+        median = until(lambda: server.query(half), "durations are counted")
         assert 0 < float(median[0]["value"][1]) < 60
         assert server.query("odibi_service_streams")  # the service's own figures are beside them
         until(lambda: "OdibiRunFailed" in server.firing(), "an alert fires for the pipeline that fails")
