@@ -264,6 +264,7 @@ def frames(tmp_path: Path, **more: Any) -> LoadedProject:
         engine="rows",
         connections={"files": model.Connection("files", "memory", {"name": str(tmp_path)})},
         cache=model.ComponentConfig("memory", {"name": f"meter {tmp_path}"}),
+        checkpoints=model.Checkpoints("memory", options={"name": f"meter {tmp_path}"}),
         **more,
     )
 
@@ -280,6 +281,10 @@ def test_rows_bytes_and_usage_of_nodes(tmp_path: Path) -> None:
     assert sink.value(names.STEP_DURATION, **ETL, step="read")[0] == 1
     assert sink.value(names.STEP_DURATION, **ETL, step="write")[0] == 1
     assert sink.value(names.CPU, **ETL, node="source") > 0
+    appends = sink.value(names.CHECKPOINT_APPENDS, project="shop", result="done")
+    assert 1 <= appends <= 4
+    assert sink.value(names.CHECKPOINT_DURATION, project="shop")[0] == appends
+    assert sink.value(names.CHECKPOINT_APPENDS, project="shop", result="failed") is None
     assert sink.value(names.PLUGIN_FAILURES, project="shop", plugin="raising", hook="record") >= 1
 
 

@@ -494,7 +494,7 @@ class LoadedProject:
             weakref.finalize(self, self._stores.close)
         return self._stores
 
-    def _watching(self, plan: Plan) -> list[tuple[Observer, Listener]]:
+    def _watching(self, plan: Plan, state: RunState | None) -> list[tuple[Observer, Listener]]:
         """The observers that the project asks for, for one more run, and what measures it."""
         found: list[tuple[Observer, Listener]] = []
         project = self.project
@@ -506,7 +506,11 @@ class LoadedProject:
             found += self._observers.of_run()
         measuring = self._metering()
         measured = measuring.of_run(plan) if measuring is not None else None
-        return [*found, measured] if measured is not None else found
+        if measured is None:
+            return found
+        if state is not None:
+            state.appended = measured[0].appended
+        return [*found, measured]
 
     def _metering(self) -> ProjectMeter | None:
         """What measures the project's runs, if it has a metric sink."""
@@ -735,7 +739,7 @@ class LoadedProject:
                 given=given,
                 run_id=run_id,
                 state=state,
-                watching=self._watching(plan),
+                watching=self._watching(plan, state),
                 facts=Facts(plan, pipeline.model, self.project, self.redactor, self.files, command),
             )
         except BaseException:

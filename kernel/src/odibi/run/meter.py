@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from odibi.contracts import measured as names
@@ -240,6 +241,7 @@ class RunMeter:
         self._told = self._flushed = time.monotonic()
         self._tally = Tally()
         self._on_step: dict[str, list[float]] = {}
+        self._appends: deque[tuple[float, bool]] = deque()
         self.usage = project.usage
 
     def handle(self, event: Event) -> None:
@@ -278,16 +280,26 @@ class RunMeter:
         if ended is not None:
             self._ended(ended)
 
+    def appended(self, seconds: float, done: bool) -> None:
+        """Outcomes were recorded, or could not be; called on nodes' own threads."""
+        self._appends.append((seconds, done))
+
     def tell(self) -> None:
         """Let the sinks have what was measured."""
         self._told = time.monotonic()
+        appends = [self._appends.popleft() for _ in range(len(self._appends))]
+        self._tally.observe(
+            names.CHECKPOINT_DURATION, (self._project.project,), [seconds for seconds, done in appends if done]
+        )
+        for _, done in appends:
+            self._tally.add(names.CHECKPOINT_APPENDS, (self._project.project, "done" if done else "failed"))
         measured = self._tally.take()
         self._project.tell(measured)
 
     def tell_if_due(self) -> None:
         """The same, if the last time was a while ago; and let them send it, if that was a longer while ago."""
         now = time.monotonic()
-        if self._tally and now - self._told >= TELL:
+        if (self._tally or self._appends) and now - self._told >= TELL:
             self.tell()
         if now - self._flushed >= FLUSH:
             self._flushed = now
