@@ -160,19 +160,6 @@ def test_the_alerts_are_as_their_tests_say(tmp_path: Path) -> None:
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-def test_the_dashboard_asks_for_what_is_measured() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "odibi", "metrics", "dashboard"], check=True, capture_output=True, text=True, timeout=60
-    )
-    found = json.loads(done.stdout)
-    asked = {name for panel in found["panels"] for each in panel.get("targets", ())
-             for name in re.findall(r"odibi_[a-z_]+", each["expr"])}  # fmt: skip
-    own = {name.removesuffix("_bucket") for name in asked if not name.startswith(("odibi_service_", "odibi_stream_"))}
-    assert len(own) > 10
-    assert own <= set(BY_NAME)
-    assert len({panel["id"] for panel in found["panels"]}) == len(found["panels"])
-
-
 def test_runs_are_pushed(tmp_path: Path) -> None:
     with pushgateway(tmp_path) as gateway:
         place = Place(tmp_path, [{"type": "prometheus", "pushgateway": gateway, "grouping": {"instance": "night"}}])

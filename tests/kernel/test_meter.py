@@ -480,6 +480,23 @@ def test_a_sink_that_is_left_alone_is_told_again_after_a_while() -> None:
     assert sink.closed
 
 
+def test_runs_that_end_while_a_sink_is_busy_share_a_flush() -> None:
+    """And each is told when what it measured was sent."""
+    sink = Hanging(name="b")
+    threads, _, _ = thread(sink)
+    done = []
+    for _ in range(10):
+        threads.put(one())
+        done.append(threads.flush())
+    Hanging.free.set()
+    for each in done:
+        assert each.wait(LONG)
+    assert 1 <= sink.flushes <= 2
+    assert sink.export()[0]["value"] == 10
+    threads.close()
+    assert threads.join(LONG)
+
+
 def test_what_waits_for_a_sink_that_hangs_is_bounded() -> None:
     sink = Hanging(name="b")
     threads, _, dropped = thread(sink)

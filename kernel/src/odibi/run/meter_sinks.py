@@ -28,6 +28,9 @@ LEFT_ALONE = 300.0
 BACKLOG = 256
 """So many batches of measurements may wait for a sink; what comes when there are more is dropped, and counted."""
 
+TOGETHER = 32
+"""So many runs that have ended wait at most for one flush that is for all of them."""
+
 _log = logging.getLogger("odibi.metrics")
 
 
@@ -116,19 +119,25 @@ class SinkThread:
         return not self._thread.is_alive()
 
     def _serve(self) -> None:
+        ended: list[threading.Event] = []
         while True:
             what = self._queue.get()
             if isinstance(what, _Close):
-                self._call(_Calls("close"), self.sink.close)
+                self._call(_Calls("close"), self.sink.close)  # which flushes
+                _set(ended)
                 return
             if isinstance(what, threading.Event):
-                if not self._left_alone(self._flushes):
-                    self._call(self._flushes, self.sink.flush)
-                what.set()
+                ended.append(what)
             elif self._left_alone(self._records):
                 self._dropped(len(what))
             else:
                 self._call(self._records, lambda what=what: self.sink.record(what))  # type: ignore[misc]
+            # In a service in which many runs end at once, one flush is for all of them.
+            if ended and (self._queue.empty() or len(ended) >= TOGETHER):
+                if not self._left_alone(self._flushes):
+                    self._call(self._flushes, self.sink.flush)
+                _set(ended)
+                ended = []
 
     def _left_alone(self, calls: _Calls) -> bool:
         if calls.until is not None and self._now() >= calls.until:
@@ -150,3 +159,8 @@ class SinkThread:
             self._failed(calls.hook)
         else:
             calls.failures = 0
+
+
+def _set(events: Sequence[threading.Event]) -> None:
+    for each in events:
+        each.set()
