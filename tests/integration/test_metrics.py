@@ -194,6 +194,34 @@ def test_files_hold_what_was_measured(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
+def test_rows_that_are_set_aside_and_warnings_are_counted(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    (tmp_path / "odibi.yaml").write_text("""
+project: shop
+connections: {lake: {type: local, base_path: ./lake}}
+metrics: [{type: memory, file: metrics.json}]
+pipelines:
+  - pipeline: checks
+    nodes:
+      - name: aside
+        read: {connection: lake, path: orders.csv}
+        validation:
+          on_fail: quarantine
+          quarantine: {connection: lake, path: bad.csv}
+          ranges: {id: {min: 2}}
+      - name: warned
+        read: {connection: lake, path: orders.csv}
+        validation: {on_fail: warn, ranges: {id: {min: 3}}}
+""")
+    place.run("checks")
+    rows = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    found = {(row["name"], row["labels"].get("node")): row.get("value") for row in rows}
+    assert found[names.QUARANTINED.name, "aside"] == 1
+    assert found[names.ROWS_IN.name, "aside"] == 3
+    assert found[names.ROWS_OUT.name, "aside"] == 2
+    assert found[names.WARNINGS.name, "warned"] == 1
+
+
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     made = Collector()
