@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from odibi.fingerprint import Fingerprints
     from odibi.host import Host
     from odibi.run.dispatch import Listener
-    from odibi.run.meter import ProjectMeter
+    from odibi.run.meter_project import ProjectMeter
     from odibi.run.observers import ProjectObservers
     from odibi.run.result import RunResult
     from odibi.run.state import RunState
@@ -515,7 +515,7 @@ class LoadedProject:
     def _metering(self) -> ProjectMeter | None:
         """What measures the project's runs, if it has a metric sink."""
         if self._meter is None and self.project.metrics:
-            from odibi.run.meter import ProjectMeter
+            from odibi.run.meter_project import ProjectMeter
 
             self._meter = ProjectMeter(self._lasting())
             weakref.finalize(self, self._meter.close)
