@@ -20,6 +20,7 @@ from odibi.contracts import measured as names
 from odibi.contracts.measured import BY_NAME, MOST_NODES, OTHERS
 from odibi.errors import Transient
 from odibi.redact import Redactor
+from odibi.run.dispatch import HANGS
 from odibi.run.meter_sinks import BACKLOG, LEFT_ALONE, SinkThread
 from odibi.run.meter_tally import Names
 from odibi.service.scraped import merged
@@ -493,6 +494,24 @@ def test_runs_that_end_while_a_sink_is_busy_share_a_flush() -> None:
         assert each.wait(LONG)
     assert 1 <= sink.flushes <= 2
     assert sink.export()[0]["value"] == 10
+    threads.close()
+    assert threads.join(LONG)
+
+
+def test_nobody_waits_for_a_sink_that_has_been_busy_for_long() -> None:
+    clock, sink = Turned(), Hanging(name="b")
+    threads, _, _ = thread(sink, clock)
+    threads.put(one())
+    first = threads.flush()
+    clock.now += HANGS / 2
+    second = threads.flush()
+    assert not first.is_set()
+    assert not second.is_set()
+    clock.now += HANGS
+    assert threads.flush().is_set()
+    Hanging.free.set()
+    assert first.wait(LONG)
+    assert second.wait(LONG)
     threads.close()
     assert threads.join(LONG)
 

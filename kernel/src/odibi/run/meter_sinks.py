@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from odibi.run.dispatch import HANGS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -80,6 +82,7 @@ class SinkThread:
         self._failed, self._dropped, self._redact, self._now = failed, dropped, redact, now
         self._queue: SimpleQueue[Sequence[Measurement] | threading.Event | _Close] = SimpleQueue()
         self._records, self._flushes = _Calls("record"), _Calls("flush")
+        self._awaited: tuple[float, threading.Event] | None = None
         self._full = False
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name=f"odibi-sink-{name}", daemon=True)
@@ -99,12 +102,21 @@ class SinkThread:
         self._dropped(len(measurements))
 
     def flush(self) -> threading.Event:
-        """Let it send what it holds back; returns at once, with what is set when that is done."""
+        """Let it send what it holds back; returns at once, with what is set when that is done.
+
+        Of a sink that has been at it for long already nobody need wait for more: what is given back is set.
+        """
         done = threading.Event()
         if self._closed or self._queue.qsize() >= BACKLOG:
             done.set()
-        else:
-            self._queue.put(done)
+            return done
+        self._queue.put(done)
+        now = self._now()
+        if self._awaited is None or self._awaited[1].is_set():
+            self._awaited = (now, done)
+        elif now - self._awaited[0] > HANGS:
+            done = threading.Event()
+            done.set()
         return done
 
     def close(self) -> None:
