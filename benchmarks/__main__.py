@@ -16,7 +16,19 @@ from benchmarks.settings import Settings
 
 SUITES = (
     *("overhead", "makespan", "memory", "startup", "sql", "io"),
-    *("warm", "warm-process", "cache", "journal", "s3", "spark", "file-watch", "incremental", "triggers", "service"),
+    *(
+        "warm",
+        "warm-process",
+        "cache",
+        "journal",
+        "s3",
+        "spark",
+        "file-watch",
+        "incremental",
+        "triggers",
+        "service",
+        "metrics",
+    ),
 )
 DISTRIBUTIONS = (
     "odibi-kernel",
@@ -41,6 +53,9 @@ DISTRIBUTIONS = (
     "croniter",
     "cronsim",
     "APScheduler",
+    "odibi-metrics",
+    "prometheus-client",
+    "opentelemetry-sdk",
 )
 
 

@@ -665,6 +665,29 @@ def _part(name: str, part: Mapping[str, Any]) -> str:
     return f"| {name} | {keys or 'see [the project file](project-file.md)'} | {needed} |"
 
 
+def metrics() -> str:
+    """All that is measured of runs."""
+    from odibi.contracts import measured
+
+    rows = [
+        f"| `{each.name}` | {each.kind.value} | {each.unit} | {', '.join(f'`{it}`' for it in each.labels)} "
+        f"| {each.meaning} |"
+        for each in measured.METRICS
+    ]
+    table = "\n".join(["| name | kind | unit | labels | |", "| --- | --- | --- | --- | --- |", *rows])
+    intro = f"""
+        What a project with a section `metrics` measures of its runs, whatever the sinks. A timer is a duration; in
+        Prometheus and OpenTelemetry it is a histogram. [Measuring runs](../how-to/measure-runs.md) says how to get at
+        it.
+
+        Labels are bounded: of a project, {measured.MOST_NODES} nodes, those that are met first, and
+        {measured.MOST_NAMES} pipelines and plugins each are told apart, and all further ones are
+        `{measured.OTHERS}`. Nodes with a processor time and memory are those of projects with a sink that asks for it
+        (`usage: true`).
+    """
+    return page("Metrics", intro, table)
+
+
 def index() -> str:
     """The list of the pages."""
     rows = [
@@ -690,6 +713,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "kit.md": kit,
     **{f"suites/{family}.md": partial(suite, family) for family in _SUITES},
     "events.md": events,
+    "metrics.md": metrics,
     "errors.md": errors,
 }
 

@@ -93,6 +93,15 @@ def test_what_the_service_costs_is_measured_with_whoever_is_there(root: Path, tm
     assert all(min(it["dispatch"]) >= 0 for it in often.values())
 
 
+def test_what_measuring_costs_is_measured(root: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    done = run(root, "metrics", "--quick", "--json", str(figures))
+    assert done.returncode == 0, done.stderr
+    measured = {it["who"]: it for it in json.loads(figures.read_text("utf-8"))["results"]["metrics"]}
+    assert {"no sink", "an observer", "memory, prometheus", "OpenTelemetry: add()"} <= set(measured)
+    assert all(it["seconds"] and it["cpu"] for it in measured.values())
+
+
 def test_an_unknown_benchmark_is_named(root: Path) -> None:
     done = run(root, "overheads")
     assert done.returncode == 2

@@ -20,6 +20,7 @@ from odibi.contracts import measured as names
 from odibi.contracts.measured import BY_NAME, MOST_NODES, OTHERS
 from odibi.errors import Transient
 from odibi.redact import Redactor
+from odibi.run.dispatch import HANGS
 from odibi.run.meter_sinks import BACKLOG, LEFT_ALONE, SinkThread
 from odibi.run.meter_tally import Names
 from odibi.service.scraped import merged
@@ -264,6 +265,7 @@ def frames(tmp_path: Path, **more: Any) -> LoadedProject:
         engine="rows",
         connections={"files": model.Connection("files", "memory", {"name": str(tmp_path)})},
         cache=model.ComponentConfig("memory", {"name": f"meter {tmp_path}"}),
+        checkpoints=model.Checkpoints("memory", options={"name": f"meter {tmp_path}"}),
         **more,
     )
 
@@ -280,6 +282,10 @@ def test_rows_bytes_and_usage_of_nodes(tmp_path: Path) -> None:
     assert sink.value(names.STEP_DURATION, **ETL, step="read")[0] == 1
     assert sink.value(names.STEP_DURATION, **ETL, step="write")[0] == 1
     assert sink.value(names.CPU, **ETL, node="source") > 0
+    appends = sink.value(names.CHECKPOINT_APPENDS, project="shop", result="done")
+    assert 1 <= appends <= 4
+    assert sink.value(names.CHECKPOINT_DURATION, project="shop")[0] == appends
+    assert sink.value(names.CHECKPOINT_APPENDS, project="shop", result="failed") is None
     assert sink.value(names.PLUGIN_FAILURES, project="shop", plugin="raising", hook="record") >= 1
 
 
@@ -473,6 +479,41 @@ def test_a_sink_that_is_left_alone_is_told_again_after_a_while() -> None:
     threads.close()
     assert threads.join(LONG)
     assert sink.closed
+
+
+def test_runs_that_end_while_a_sink_is_busy_share_a_flush() -> None:
+    """And each is told when what it measured was sent."""
+    sink = Hanging(name="b")
+    threads, _, _ = thread(sink)
+    done = []
+    for _ in range(10):
+        threads.put(one())
+        done.append(threads.flush())
+    Hanging.free.set()
+    for each in done:
+        assert each.wait(LONG)
+    assert 1 <= sink.flushes <= 2
+    assert sink.export()[0]["value"] == 10
+    threads.close()
+    assert threads.join(LONG)
+
+
+def test_nobody_waits_for_a_sink_that_has_been_busy_for_long() -> None:
+    clock, sink = Turned(), Hanging(name="b")
+    threads, _, _ = thread(sink, clock)
+    threads.put(one())
+    first = threads.flush()
+    clock.now += HANGS / 2
+    second = threads.flush()
+    assert not first.is_set()
+    assert not second.is_set()
+    clock.now += HANGS
+    assert threads.flush().is_set()
+    Hanging.free.set()
+    assert first.wait(LONG)
+    assert second.wait(LONG)
+    threads.close()
+    assert threads.join(LONG)
 
 
 def test_what_waits_for_a_sink_that_hangs_is_bounded() -> None:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from odibi.fingerprint import Fingerprints
     from odibi.host import Host
     from odibi.run.dispatch import Listener
-    from odibi.run.meter import ProjectMeter
+    from odibi.run.meter_project import ProjectMeter
     from odibi.run.observers import ProjectObservers
     from odibi.run.result import RunResult
     from odibi.run.state import RunState
@@ -494,7 +494,7 @@ class LoadedProject:
             weakref.finalize(self, self._stores.close)
         return self._stores
 
-    def _watching(self, plan: Plan) -> list[tuple[Observer, Listener]]:
+    def _watching(self, plan: Plan, state: RunState | None) -> list[tuple[Observer, Listener]]:
         """The observers that the project asks for, for one more run, and what measures it."""
         found: list[tuple[Observer, Listener]] = []
         project = self.project
@@ -506,12 +506,16 @@ class LoadedProject:
             found += self._observers.of_run()
         measuring = self._metering()
         measured = measuring.of_run(plan) if measuring is not None else None
-        return [*found, measured] if measured is not None else found
+        if measured is None:
+            return found
+        if state is not None:
+            state.appended = measured[0].appended
+        return [*found, measured]
 
     def _metering(self) -> ProjectMeter | None:
         """What measures the project's runs, if it has a metric sink."""
         if self._meter is None and self.project.metrics:
-            from odibi.run.meter import ProjectMeter
+            from odibi.run.meter_project import ProjectMeter
 
             self._meter = ProjectMeter(self._lasting())
             weakref.finalize(self, self._meter.close)
@@ -735,7 +739,7 @@ class LoadedProject:
                 given=given,
                 run_id=run_id,
                 state=state,
-                watching=self._watching(plan),
+                watching=self._watching(plan, state),
                 facts=Facts(
                     plan,
                     pipeline.model,

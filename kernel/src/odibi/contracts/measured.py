@@ -140,6 +140,14 @@ CACHE_EVICTIONS = _counter(
     "Results that were put out of the cache for want of room, by all of its users since it was made.",
 )
 
+CHECKPOINT_APPENDS = _counter(
+    "checkpoint_appends",
+    "appends",
+    (*OF_A_PROJECT, "result"),
+    "Times that outcomes of nodes, those of several in one, were recorded in the checkpoint store: `done` or `failed`.",
+)
+CHECKPOINT_DURATION = _timer("checkpoint_append_duration", OF_A_PROJECT, "How long it took until these were durable.")
+
 PLUGIN_FAILURES = _counter(
     "plugin_failures",
     "errors",

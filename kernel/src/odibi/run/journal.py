@@ -88,12 +88,21 @@ class Journal:
         root: the run that this one, perhaps over several steps, resumes; else itself.
         sound: which results may be recorded under their fingerprints.
         redactor: takes secrets out of error texts.
+        appended: told how many seconds each append took, and whether it was done.
     """
 
     def __init__(
-        self, store: CheckpointStore, plan: Plan, run_id: str, root: str, sound: Soundness, redactor: Redactor
+        self,
+        store: CheckpointStore,
+        plan: Plan,
+        run_id: str,
+        root: str,
+        sound: Soundness,
+        redactor: Redactor,
+        appended: Callable[[float, bool], object] | None = None,
     ) -> None:
         self.run_id = run_id
+        self._appended = appended
         self._store = store
         self._plan = plan
         self._root = root
@@ -108,7 +117,14 @@ class Journal:
         Raises:
             StorageError: it cannot be done; none is recorded.
         """
-        self._store.append(self.run_id, [self._record(node, outcome) for node, outcome in entries])
+        records = [self._record(node, outcome) for node, outcome in entries]
+        begin, done = time.monotonic(), False
+        try:
+            self._store.append(self.run_id, records)
+            done = True
+        finally:
+            if self._appended is not None:
+                self._appended(time.monotonic() - begin, done)
         self._written.update(node for node, _ in entries)
 
     def finish(

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from odibi.run.dispatch import HANGS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -27,6 +29,9 @@ LEFT_ALONE = 300.0
 
 BACKLOG = 256
 """So many batches of measurements may wait for a sink; what comes when there are more is dropped, and counted."""
+
+TOGETHER = 32
+"""So many runs that have ended wait at most for one flush that is for all of them."""
 
 _log = logging.getLogger("odibi.metrics")
 
@@ -77,6 +82,7 @@ class SinkThread:
         self._failed, self._dropped, self._redact, self._now = failed, dropped, redact, now
         self._queue: SimpleQueue[Sequence[Measurement] | threading.Event | _Close] = SimpleQueue()
         self._records, self._flushes = _Calls("record"), _Calls("flush")
+        self._awaited: tuple[float, threading.Event] | None = None
         self._full = False
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name=f"odibi-sink-{name}", daemon=True)
@@ -96,12 +102,21 @@ class SinkThread:
         self._dropped(len(measurements))
 
     def flush(self) -> threading.Event:
-        """Let it send what it holds back; returns at once, with what is set when that is done."""
+        """Let it send what it holds back; returns at once, with what is set when that is done.
+
+        Of a sink that has been at it for long already nobody need wait for more: what is given back is set.
+        """
         done = threading.Event()
         if self._closed or self._queue.qsize() >= BACKLOG:
             done.set()
-        else:
-            self._queue.put(done)
+            return done
+        self._queue.put(done)
+        now = self._now()
+        if self._awaited is None or self._awaited[1].is_set():
+            self._awaited = (now, done)
+        elif now - self._awaited[0] > HANGS:
+            done = threading.Event()
+            done.set()
         return done
 
     def close(self) -> None:
@@ -116,19 +131,25 @@ class SinkThread:
         return not self._thread.is_alive()
 
     def _serve(self) -> None:
+        ended: list[threading.Event] = []
         while True:
             what = self._queue.get()
             if isinstance(what, _Close):
-                self._call(_Calls("close"), self.sink.close)
+                self._call(_Calls("close"), self.sink.close)  # which flushes
+                _set(ended)
                 return
             if isinstance(what, threading.Event):
-                if not self._left_alone(self._flushes):
-                    self._call(self._flushes, self.sink.flush)
-                what.set()
+                ended.append(what)
             elif self._left_alone(self._records):
                 self._dropped(len(what))
             else:
                 self._call(self._records, lambda what=what: self.sink.record(what))  # type: ignore[misc]
+            # In a service in which many runs end at once, one flush is for all of them.
+            if ended and (self._queue.empty() or len(ended) >= TOGETHER):
+                if not self._left_alone(self._flushes):
+                    self._call(self._flushes, self.sink.flush)
+                _set(ended)
+                ended = []
 
     def _left_alone(self, calls: _Calls) -> bool:
         if calls.until is not None and self._now() >= calls.until:
@@ -150,3 +171,8 @@ class SinkThread:
             self._failed(calls.hook)
         else:
             calls.failures = 0
+
+
+def _set(events: Sequence[threading.Event]) -> None:
+    for each in events:
+        each.set()

@@ -96,6 +96,8 @@ class RunState:
         self._lock: RunLock | None = None
         self._flights: Flights | None = None
         self._journal: Journal | None = None
+        self.appended: Callable[[float, bool], object] | None = None
+        """Told how many seconds each append to the journal takes, and whether it is done; set before the run begins."""
         self._use_cache = use_cache
         self._loaders: Loaders | None = None
         self.increments: Increments | None = None
@@ -196,7 +198,7 @@ class RunState:
         more: dict[str, Any] = {"settled": settled_outcomes(plan, self._earlier.results)}
         if self._store is None:
             return around, WorkQueue, more
-        self._journal = Journal(self._store, plan, run_id, self._root, sound, resources.redactor)
+        self._journal = Journal(self._store, plan, run_id, self._root, sound, resources.redactor, self.appended)
         if self._lock is not None:
             more["right"] = self._check_right
         return around, JournalledQueue, {**more, "journal": self._journal}
