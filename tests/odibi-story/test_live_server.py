@@ -21,7 +21,7 @@ from odibi_story.live import server as server_module
 from odibi_story.live.addresses import address_of, names_loopback
 from odibi_story.live.gate import Gate
 from odibi_story.live.server import Server
-from odibi_story.places import FolderPlace, StoragePlace
+from odibi_story.places import FolderPlace, Ledger, StoragePlace, is_held
 from odibi_story.record import Failure, NodeStory, RunStory
 from odibi_story.shelf import Shelf
 from odibi_story.storing import from_json, to_json
@@ -152,6 +152,30 @@ def test_a_run_of_another_process_that_is_killed_is_interrupted(load, serve, tmp
     finally:
         process.kill()
         process.wait()
+
+
+def test_who_looks_whether_a_run_goes_on_does_not_take_its_lock_away(tmp_path) -> None:
+    path, over = tmp_path / "run.jsonl", threading.Event()
+    path.touch()
+
+    def look() -> None:
+        while not over.is_set():
+            is_held(path)
+
+    lookers = [threading.Thread(target=look) for _ in range(3)]
+    for each in lookers:
+        each.start()
+    try:
+        for _ in range(50):
+            ledger = Ledger(path)
+            try:
+                assert is_held(path)
+            finally:
+                ledger.close()
+    finally:
+        over.set()
+        for each in lookers:
+            each.join()
 
 
 def test_who_goes_is_not_looked_for_any_more(serve, told) -> None:

@@ -115,7 +115,11 @@ def comparison(before: RunStory, after: RunStory, first: Found, second: Found) -
         before, after: the runs.
         first, second: their places.
     """
-    links = [("All runs", _OVERVIEW), (before.run_id, target(first)), (after.run_id, target(second))]
+    links = [
+        ("All runs", _OVERVIEW),
+        (f"Before: {before.run_id}", target(first)),
+        (f"After: {after.run_id}", target(second)),
+    ]
     return comparison_page(compare(before, after), _around(links, ""))
 
 
