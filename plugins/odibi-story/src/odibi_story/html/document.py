@@ -110,7 +110,7 @@ def comparison_page(comparison: Comparison, around: Around | None = None) -> str
     counts = [(change, its, sum(node.change == change for node in nodes)) for change, its in versus.LOOKS.items()]
     changed = [node for node in nodes if node.change != SAME]
     parts = [
-        ("run", "The run", [each for each in comparison.run if each.what not in ("state", "duration")]),
+        ("run", "The run", [each for each in comparison.run if each.what not in ("state", "duration", "workers")]),
         ("config", "Configuration", comparison.config),
         ("plugins", "Plugins", comparison.plugins),
         ("environment", "Environment", comparison.environment),

@@ -82,8 +82,7 @@ def _node(index: int, node: NodeComparison) -> NodeDiffers:
     outcome = [each for each in (node.state, node.action, node.error) if each is not None]
     figures = [each for each in (node.rows, node.duration) if each is not None]
     tables = [
-        ("Outcome", outcome),
-        ("Figures", figures),
+        ("Outcome", outcome + figures),
         ("Validation", node.rules),
         ("Definition", node.definition),
         ("Source", node.source),
