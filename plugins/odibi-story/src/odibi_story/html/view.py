@@ -22,6 +22,8 @@ _SOURCE = {"objects", "bytes", "newest", "digest"}
 SLOWER = 2.0
 """Times as long as the last time that are worth a word, if it is a second more."""
 
+WHY = 160
+"""Characters of a reason that stand in the list."""
 NEIGHBOURS = 40
 """Nodes that are named of those that need one."""
 
@@ -186,9 +188,9 @@ class Viewer:
 
 
 def _why(node: NodeStory) -> str:
-    if node.state in ("skipped", "cancelled") and node.why:
-        return node.why
-    return node.reason or node.why
+    """Why it ran or did not, as much of it as a line holds; all of it is told when the node is opened."""
+    said = node.why if node.state in ("skipped", "cancelled") and node.why else node.reason or node.why
+    return words.shorten(said.partition("\n")[0], WHY)
 
 
 def _rows_line(node: NodeStory) -> str:
