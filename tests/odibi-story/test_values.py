@@ -110,5 +110,5 @@ def test_secrets_that_are_known_are_masked_in_every_kind_of_value() -> None:
 
 
 def test_what_stands_under_the_name_of_a_secret_is_one() -> None:
-    made = Clean().value({"db_password": "x1", "apiKey": "x2", "token": "${TOKEN}", "tokens": 5, "key": "id"})
-    assert made == {"db_password": MASK, "apiKey": MASK, "token": "${TOKEN}", "tokens": 5, "key": "id"}
+    made = Clean().value({"db_password": 1234, "apiKey": b"x2", "pwd": ["x3"], "token": "${TOKEN}", "tokens": 5})
+    assert made == {"db_password": MASK, "apiKey": MASK, "pwd": MASK, "token": "${TOKEN}", "tokens": 5}
