@@ -178,9 +178,13 @@ class TestPluginCommands:
 class TestStories:
     """A section ``story`` is for a plugin, and a project that has one runs without it."""
 
+    @pytest.fixture(autouse=True)
+    def _without(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ODIBI_PLUGINS_BLOCK", "odibi-story")  # where it is installed
+
     @pytest.mark.parametrize("command", ["validate", "run"])
     def test_a_plugin_that_is_missed_is_named_once(
-        self, zoo, project: Path, capsys: pytest.CaptureFixture[str], command: str
+        self, project: Path, capsys: pytest.CaptureFixture[str], command: str
     ) -> None:
         (project / "odibi.yaml").write_text(PROJECT + "story: {path: stories/}\n")
         _, err = said(capsys, 0, command)
@@ -189,7 +193,7 @@ class TestStories:
 
     @pytest.mark.parametrize("story", ["", "story: {auto_generate: false}\n"])
     def test_nothing_is_missed_where_none_are_wanted(
-        self, zoo, project: Path, capsys: pytest.CaptureFixture[str], story: str
+        self, project: Path, capsys: pytest.CaptureFixture[str], story: str
     ) -> None:
         (project / "odibi.yaml").write_text(PROJECT + story)
         assert "odibi-story" not in said(capsys, 0, "validate")[1]
