@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 
 from odibi_story.html import page
@@ -134,6 +135,27 @@ def test_columns_that_changed_are_marked_with_more_than_colour() -> None:
     assert marks["changed"] == "~ amount string → double"
     heads = [squeezed(each.text) for each in read.all("th")]
     assert "ordered_at addedtimestamp[us]" in heads
+
+
+def test_a_rule_and_its_warning_are_told_once() -> None:
+    record = made.quarantined()
+    record.nodes[1].warnings.append("the target had to be made")
+    (list_of_warnings,) = [
+        each for each in Reader(page(record)).all("ul") if each.given.get("class") == "notes" and "details" in each.path
+    ]
+    assert squeezed(list_of_warnings.text) == "the target had to be made"
+
+
+def test_rows_that_stay_as_they_were_read_are_shown_once() -> None:
+    record = made.quarantined()
+    node = record.nodes[0]
+    node.samples = [attrs.evolve(node.samples[0], step="read"), node.samples[0]]
+    text = page(record)
+    assert text.count("<h4>As read, and as the result ") == 1
+    node.samples[0] = attrs.evolve(node.samples[0], rows=[])
+    text = page(record)
+    assert "As read, and as the result" not in text
+    assert "As read" in text
 
 
 def test_masked_cells_say_so() -> None:

@@ -81,7 +81,7 @@ def story_page(record: RunStory, around: Around | None = None) -> str:
         nodes=views,
         bodies=[text for _, text in told],
         opened=set(failed[:FEW]),
-        group_of={index: at for at, box in enumerate(graph.boxes) if not box.alone for index in box.members},
+        group_of={index: box.members[0] for box in graph.boxes if not box.alone for index in box.members},
         counts=sorted(_counts(record).items(), key=lambda item: rank(item[0])),
         command=_command(record),
         graph=graph,
