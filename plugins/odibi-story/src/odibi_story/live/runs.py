@@ -150,7 +150,7 @@ class Runs:
         """
         stem = f"{file_name(pipeline)}/{file_name(run)}"
         if self.folder is None:
-            return next((head.found for head in self.heads()[0] if head.found.stem == stem), None)
+            return next((found for found in self._all() if found.stem == stem), None)
         folder, _, name = stem.partition("/")
         for ending in (RECORD, GROWING):
             path = self.shelf.place.local(stem + ending)
@@ -162,9 +162,13 @@ class Runs:
         return None
 
     def before(self, found: Found) -> Found | None:
-        """The run of the same pipeline before that one, as far as runs are listed."""
-        earlier = [head.found for head in self.heads()[0] if head.found.pipeline == found.pipeline]
-        return next((it for it in earlier if it.run < found.run), None)
+        """The run of the same pipeline before that one; ``None`` if there is none."""
+        return next((it for it in self._all() if it.pipeline == found.pipeline and it.run < found.run), None)
+
+    def _all(self) -> Sequence[Found]:
+        self.heads()
+        with self._lock:
+            return self._found
 
     def stamp(self, found: Found) -> object:
         """What is another when there is more to tell of a run."""
