@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from odibi_story.values import CELL, DEPTH, ITEMS, MASK, Clean, cut
 
+TEXTS = st.text(max_size=50)
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | st.text() | st.binary() | st.dates()
-    | st.datetimes() | st.times() | st.timedeltas() | st.uuids() | st.complex_numbers(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner) | st.frozensets(st.integers()),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | TEXTS | st.binary(max_size=50)
+    | st.dates() | st.datetimes() | st.times() | st.timedeltas() | st.uuids() | st.complex_numbers(),
+    lambda inner: st.lists(inner) | st.dictionaries(TEXTS | st.integers(), inner) | st.frozensets(st.integers()),
+    max_leaves=30,
 )  # fmt: skip
 
 
