@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,15 +40,8 @@ LATER = "20260102T000000.000000-0000000b"
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serves places until the test is over."""
-    servers: list[Server] = []
-
-    def make(*given, **more) -> Server:
-        servers.append(serving(*given, **more))
-        return servers[-1]
-
-    yield make
-    for each in servers:
-        each.close()
+    with ExitStack() as stack:
+        yield lambda *given, **more: stack.enter_context(serving(*given, **more))
 
 
 @pytest.fixture
