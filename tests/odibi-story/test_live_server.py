@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,9 +20,11 @@ import pytest
 
 from odibi.errors import OdibiError
 from odibi.run.dispatch import settle
+from odibi_story.live import runs as runs_module
 from odibi_story.live import server as server_module
 from odibi_story.live.addresses import address_of, names_loopback
 from odibi_story.live.gate import Gate
+from odibi_story.live.runs import Runs
 from odibi_story.live.server import Server
 from odibi_story.places import FolderPlace, Ledger, StoragePlace, is_held
 from odibi_story.record import Failure, NodeStory, RunStory
@@ -199,6 +203,54 @@ def test_closing_cuts_off_who_follows(serve, told) -> None:
         listed.until("head", "2 past runs")
         served.close()
         assert listed.next()[0] == ""
+
+
+class Counting:
+    """A folder that counts what is asked of it."""
+
+    def __init__(self, root: Path) -> None:
+        self._place = FolderPlace(root)
+        self.lists = self.reads = 0
+
+    def list(self, folder: str):
+        self.lists += 1
+        return self._place.list(folder)
+
+    def read(self, name: str, most: int | None = None) -> bytes:
+        self.reads += 1
+        return self._place.read(name, most)
+
+    def __getattr__(self, name: str):
+        return getattr(self._place, name)
+
+
+def test_what_did_not_change_is_not_read_again(told, monkeypatch) -> None:
+    monkeypatch.setattr(runs_module, "PAUSE", 0.0)
+    monkeypatch.setattr(runs_module, "SHARE", 0)
+    past = time.time() - 60
+    for folder in (told, told / "daily"):
+        os.utime(folder, (past, past))
+    place = Counting(told)
+    runs = Runs(Shelf(place))
+    first = runs.heads()
+    assert [head.state for head in first[0]] == ["failed", "succeeded"]
+    assert (place.lists, place.reads) == (1, 2)
+    for _ in range(5):
+        assert runs.heads() == first
+    assert (place.lists, place.reads) == (1, 2)
+    Shelf(FolderPlace(told)).put(RunStory("20260103T000000.000000-0000000c", "weekly", "shop", "succeeded"))
+    assert len(runs.heads()[0]) == 3
+    assert place.reads == 3, "only the new one"
+
+
+def test_runs_beyond_the_newest_are_counted(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(runs_module, "MOST", 2)
+    shelf = Shelf(FolderPlace(tmp_path))
+    for day in range(1, 6):
+        shelf.put(RunStory(f"2026010{day}T000000.000000-0000000a", "daily", "shop", "succeeded"))
+    heads, older = Runs(shelf).heads()
+    assert [head.run_id[:8] for head in heads] == ["20260105", "20260104"]
+    assert older == 3
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------
@@ -389,6 +441,42 @@ def test_a_request_that_does_not_end_is_refused(serve, told) -> None:
         client.sendall(b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 414 ")
     assert get(served, "/").status == 200
+
+
+PLANTED = ("hunter22-config", "hunter22-url", "hunter22-error")
+
+
+def test_no_secret_is_on_any_page(load, serve, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("API_TOKEN", PLANTED[0])
+    text = f"""
+    story: {{path: stories/}}
+    pipelines:
+      - pipeline: daily
+        nodes:
+          - name: fails
+            function: fails
+            params: {{token: "${{API_TOKEN}}", url: "https://ann:{PLANTED[1]}@example.com/x"}}
+    """
+    functions = f"""
+    def fails(token, url):
+        raise RuntimeError(f"login failed with {{token}} at {{url}}: password={PLANTED[2]}")
+    """
+    project = load(text, functions)
+    for _ in range(2):
+        project.run(check=False)
+    assert not settle(30)
+    served = serve(tmp_path / "stories")
+    pages = [get(served, "/").text]
+    targets = sorted(set(re.findall(r'href="(/[^"]+)"', pages[0])))
+    assert len([target for target in targets if target.startswith("/runs/")]) == 2
+    targets += [f"{target}.json" for target in targets if target.startswith("/runs/")]
+    pages += [get(served, target).text for target in targets]
+    one, other = (target.removeprefix("/runs/") for target in targets[:2])
+    pages.append(get(served, f"/compare?a={one}&b={other}").text)
+    with Following(served, f"{targets[0]}/events") as followed:
+        pages.append(json.dumps(followed.next()))
+    assert all("login failed" in page for page in pages[1:3])
+    assert not [secret for secret in PLANTED for page in pages if secret in page]
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
