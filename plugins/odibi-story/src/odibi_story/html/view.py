@@ -313,7 +313,7 @@ def _writes(node: NodeStory) -> list[str]:
     if written is None:
         return []
     known = [
-        "left as it was, as it was there already" if written.skipped else "",
+        "left as it was: it was there already" if written.skipped else "",
         words.count(written.rows, "row"),
         words.size(written.bytes),
         f"version {written.version}" if written.version else "",
