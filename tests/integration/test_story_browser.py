@@ -181,13 +181,13 @@ def test_a_box_of_the_graph_is_reached_by_keyboard_and_shows_what_hangs_on_it(op
         tab.locator("#find").focus()
         for _ in range(60):
             tab.keyboard.press("Shift+Tab")
-            if tab.evaluate("document.activeElement.matches('a.box')"):
+            if tab.evaluate("document.activeElement?.matches('a.box')"):
                 break
         assert tab.locator("svg.graph.looking").count() == 1
         lit = tab.locator("a.box.lit title").all_text_contents()
         assert {each.partition(":")[0] for each in lit} == {"export", "totals", "orders", "raw_orders"}
         tab.keyboard.press("Enter")
-        tab.wait_for_function("document.activeElement.parentElement.id === 'd7'")
+        tab.wait_for_function("document.activeElement?.parentElement?.id === 'd7'")
         assert tab.locator("#d7").get_attribute("open") == ""
 
 
