@@ -119,9 +119,11 @@ class Gated:
 
 
 @contextmanager
-def serving(place: Place | Path, token: str | None = None, port: int = 0) -> Iterator[Server]:
+def serving(
+    place: Place | Path, token: str | None = None, port: int = 0, scrub: Callable[[str], str] = str
+) -> Iterator[Server]:
     """A server for the stories of a place, on a port of its own if none is given."""
-    shelf = Shelf(FolderPlace(place) if isinstance(place, Path) else place)
+    shelf = Shelf(FolderPlace(place) if isinstance(place, Path) else place, scrub)
     address = address_of("127.0.0.1", port)
     server = Server(Answers(Pages(Runs(shelf))), address, Gate(address, token))
     try:

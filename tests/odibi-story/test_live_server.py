@@ -20,6 +20,7 @@ import pytest
 
 from odibi.errors import OdibiError
 from odibi.run.dispatch import settle
+from odibi.testing.reference.storage import cut_off
 from odibi_story.live import runs as runs_module
 from odibi_story.live import server as server_module
 from odibi_story.live.addresses import address_of, names_loopback
@@ -274,6 +275,22 @@ def test_stories_of_a_storage(lake, serve) -> None:
     served = serve(place)
     assert f"/runs/daily/{RUN}" in get(served, "/").text
     assert "Succeeded" in get(served, f"/runs/daily/{RUN}").text
+
+
+def test_a_storage_that_is_away_for_a_while(lake, serve, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(runs_module, "PAUSE_ELSEWHERE", 0.05)
+    place = StoragePlace(lake, "told")
+    Shelf(place).put(RunStory(RUN, "daily", "shop", "succeeded"))
+    served = serve(place, scrub=lambda text: text.replace("does not answer", "does not ***"))
+    with Following(served, "/events") as listed:
+        listed.until("head", "1 past run")
+        with cut_off(lake.name):
+            away = until(lambda: (reply := get(served, "/")).status == 500 and reply)
+            assert "The storage does not ***" in away.text
+            assert RUN not in away.text
+            until(lambda: "does not ***" in caplog.text)
+        Shelf(place).put(RunStory(LATER, "daily", "shop", "succeeded"))
+        listed.until("head", "2 past runs")
 
 
 def test_what_is_no_story_is_passed_over(serve, told) -> None:

@@ -7,7 +7,6 @@ story only the beginning is read, where the record has what is to be said of the
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import threading
@@ -36,7 +35,7 @@ PAUSE_ELSEWHERE = 5.0
 """Seconds between two looks at a storage, where each is a request."""
 
 SHARE = 4
-"""Times as long as a look took that it rests at least, so that no run pays much for being watched."""
+"""Times the processor time of a look that it rests at least, so that no run pays much for being watched."""
 
 MOST = 200
 """Runs that are told of; older ones are counted."""
@@ -51,8 +50,6 @@ _RUN = re.compile(r"\d{8}T\d{6}")
 """How the id of a run begins; another file that is no story is none of ours."""
 
 _FIELDS = ("run_id", "pipeline", "project", "state", "started", "duration", "counts")
-
-_log = logging.getLogger("odibi_story")
 
 
 @attrs.frozen
@@ -99,13 +96,12 @@ class Pace:
         return time.monotonic() >= self._next
 
     def begin(self) -> None:
-        """A look begins."""
-        self._began = time.monotonic()
+        """A look begins; on the thread that ends it."""
+        self._began = time.thread_time()
 
     def end(self) -> None:
         """It has ended."""
-        now = time.monotonic()
-        self._next = now + max(self._pause, SHARE * (now - self._began))
+        self._next = time.monotonic() + max(self._pause, SHARE * (time.thread_time() - self._began))
 
 
 class Runs:
@@ -241,8 +237,7 @@ class Runs:
         except (OdibiError, TypeError) as error:
             if found.growing and time.time() - found.modified < _FRESH:
                 return None
-            _log.debug("%s", error)
-            return Head(found, found.run, found.pipeline, state="unreadable", broken=str(error))
+            return Head(found, found.run, found.pipeline, state="unreadable", broken=self.shelf.scrub(str(error)))
 
 
 def _of(found: Found, story: RunStory) -> Head:
