@@ -187,7 +187,7 @@ def test_a_box_of_the_graph_is_reached_by_keyboard_and_shows_what_hangs_on_it(op
         lit = tab.locator("a.box.lit title").all_text_contents()
         assert {each.partition(":")[0] for each in lit} == {"export", "totals", "orders", "raw_orders"}
         tab.keyboard.press("Enter")
-        tab.wait_for_function("document.activeElement?.parentElement?.id === 'd7'")
+        tab.locator("#d7 > summary:focus").wait_for()
         assert tab.locator("#d7").get_attribute("open") == ""
 
 
