@@ -120,11 +120,16 @@ class Gated:
 
 @contextmanager
 def serving(
-    place: Place | Path, token: str | None = None, port: int = 0, scrub: Callable[[str], str] = str
+    place: Place | Path,
+    token: str | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    scrub: Callable[[str], str] = str,
 ) -> Iterator[Server]:
     """A server for the stories of a place, on a port of its own if none is given."""
     shelf = Shelf(FolderPlace(place) if isinstance(place, Path) else place, scrub)
-    address = address_of("127.0.0.1", port)
+    address = address_of(host, port)
     server = Server(Answers(Pages(Runs(shelf))), address, Gate(address, token))
     try:
         yield server

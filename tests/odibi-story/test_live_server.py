@@ -286,6 +286,7 @@ def test_a_storage_that_is_away_for_a_while(lake, serve, monkeypatch, caplog) ->
         listed.until("head", "1 past run")
         with cut_off(lake.name):
             away = until(lambda: (reply := get(served, "/")).status == 500 and reply)
+            assert get(served, "/").status == 500, "what was known before does not count"
             assert "The storage does not ***" in away.text
             assert RUN not in away.text
             until(lambda: "does not ***" in caplog.text)
@@ -305,6 +306,17 @@ def test_what_is_no_story_is_passed_over(serve, told) -> None:
     assert "unreadable" in page, "a run of which something should be known"
     assert "daily/orders" not in page
     assert "daily/notes" not in page
+
+
+def test_a_run_that_cannot_be_read_is_not_an_empty_page(serve, told) -> None:
+    served = serve(told)
+    story = told / "daily" / f"{LATER}.json"
+    good = story.read_text()
+    story.write_text("torn")
+    for _ in range(3):
+        assert get(served, f"/runs/daily/{LATER}").status == 500
+    story.write_text(good)
+    assert get(served, f"/runs/daily/{LATER}").status == 200
 
 
 def test_a_run_that_is_removed_is_gone(serve, told) -> None:
@@ -382,6 +394,23 @@ def test_a_name_that_a_site_has_pointed_here_is_answered_nothing(serve, told, ho
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1", "127.1.2.3:80", "[::1]:1"])
 def test_names_that_mean_this_machine(serve, told, host) -> None:
     assert get(serve(told), "/", Host=host).status == 200
+
+
+def test_an_address_of_the_newer_protocol(serve, told) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.xfail("this machine has no IPv6")
+    served = serve(told, host="::1")
+    assert re.fullmatch(r"http://\[::1\]:\d+/", served.url)
+    assert get(served, "/").status == 200
+    assert get(served, "/", Host="evil.example").status == 421
+
+
+def test_a_host_that_is_not_known_is_said() -> None:
+    for host in ("", "no such host", "host.invalid"):
+        with pytest.raises(OdibiError, match="the host is not known"):
+            address_of(host, 0)
 
 
 @pytest.mark.parametrize(

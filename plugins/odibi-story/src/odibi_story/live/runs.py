@@ -131,10 +131,8 @@ class Runs:
         with self._lock:
             if self._due.due:
                 self._due.begin()
-                try:
-                    self._look()
-                finally:
-                    self._due.end()
+                self._look()
+                self._due.end()  # after a failure the next look is at once, as it must not find what was before
             return self._listed, max(0, len(self._found) - MOST)
 
     def find(self, pipeline: str, run: str) -> Found | None:

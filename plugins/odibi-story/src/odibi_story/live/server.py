@@ -300,7 +300,8 @@ class _Handler(BaseHTTPRequestHandler):
                     HTTPStatus.SERVICE_UNAVAILABLE, "Too many follow already", "Close a page.", ("Retry-After", "5")
                 )
                 return
-            self._begin(HTTPStatus.OK, (), "text/event-stream")
+            # A proxy before it would otherwise keep events until it has enough of them.
+            self._begin(HTTPStatus.OK, (("X-Accel-Buffering", "no"),), "text/event-stream")
             if self.command == "HEAD":
                 return
             version = self.headers.get("Last-Event-ID") or _since(query)
