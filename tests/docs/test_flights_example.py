@@ -6,6 +6,7 @@ the example derives, filters and joins step by step, these say in one go what mu
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -301,6 +302,44 @@ def test_a_second_run_is_as_clean_and_changes_nothing(ask: Any, out: Path) -> No
     assert "reused" not in again.stdout
     assert contents() == before
     assert len(before) == 28
+
+
+def test_each_run_leaves_a_story(first_run: str, out: Path, ask: Any) -> None:
+    stories = out / "reports" / "stories"
+    assert sorted(path.name for path in stories.iterdir()) == ["bronze", "gold", "silver"]
+    told = {}
+    for folder in stories.iterdir():
+        first = min(folder.glob("*.json"))
+        assert {path.suffix for path in folder.glob(f"{first.stem}.*")} == {".html", ".json", ".md"}
+        told[folder.name] = json.loads(first.read_text("utf-8"))
+    assert [story["state"] for story in told.values()] == ["succeeded"] * 3
+    nodes = {node["name"]: node for story in told.values() for node in story["nodes"]}
+    assert len(nodes) == 20
+    assert (nodes["flights"]["rows_in"], nodes["flights"]["rows"], nodes["flights"]["quarantined"]) == (
+        336_776,
+        336_770,
+        6,
+    )
+    assert {rule["rule"] for rule in nodes["flights"]["rules"] if not rule["passed"]} == {
+        "regex(tailnum)",
+        "slower_than_sound",
+    }
+    assert any(node.get("critical") for node in told["gold"]["nodes"])
+    builders = ask("SELECT DISTINCT manufacturer FROM raw_planes WHERE manufacturer IS NOT NULL")
+    names = [name for (name,) in builders if len(name) > 8]
+    assert len(names) > 10
+    text = "".join(path.read_text("utf-8") for path in stories.rglob("*.*"))
+    assert not [name for name in names if f'"{name}"' in text or f">{name}<" in text or f"| {name} |" in text]
+
+
+def test_without_the_plugin_for_stories_it_runs_and_says_what_is_missing(raw: Path, tmp_path: Path) -> None:
+    block = {**os.environ, "FLIGHTS_OUT": str(tmp_path), "ODIBI_PLUGINS_BLOCK": "odibi-story"}
+    command = [ODIBI, "run", EXAMPLE / "odibi.yaml", "--select", "bronze_airlines"]
+    done = subprocess.run(command, env=block, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "lake" / "bronze" / "airlines.parquet").is_file()
+    assert done.stderr.count("pip install odibi-story") == 1
+    assert not (tmp_path / "reports").exists()
 
 
 def test_an_environment_puts_everything_elsewhere(raw: Path, tmp_path: Path) -> None:

@@ -175,6 +175,30 @@ class TestPluginCommands:
         said(capsys, 0, "plugins", "--help")
 
 
+class TestStories:
+    """A section ``story`` is for a plugin, and a project that has one runs without it."""
+
+    @pytest.fixture(autouse=True)
+    def _without(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ODIBI_PLUGINS_BLOCK", "odibi-story")  # where it is installed
+
+    @pytest.mark.parametrize("command", ["validate", "run"])
+    def test_a_plugin_that_is_missed_is_named_once(
+        self, project: Path, capsys: pytest.CaptureFixture[str], command: str
+    ) -> None:
+        (project / "odibi.yaml").write_text(PROJECT + "story: {path: stories/}\n")
+        _, err = said(capsys, 0, command)
+        assert err.count("pip install odibi-story") == 1
+        assert not (project / "stories").exists()
+
+    @pytest.mark.parametrize("story", ["", "story: {auto_generate: false}\n"])
+    def test_nothing_is_missed_where_none_are_wanted(
+        self, project: Path, capsys: pytest.CaptureFixture[str], story: str
+    ) -> None:
+        (project / "odibi.yaml").write_text(PROJECT + story)
+        assert "odibi-story" not in said(capsys, 0, "validate")[1]
+
+
 class TestPlugins:
     def test_table(self, zoo, capsys: pytest.CaptureFixture[str]) -> None:
         good = "from odibi import hookimpl\n@hookimpl\ndef odibi_storages():\n    return {'a': 'm:A', 'b': 'm:B'}\n"

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import odibi
+import odibi_story
+from odibi.run.dispatch import settle
+from odibi.testing.pipelines import host_with
 from odibi_story.live.addresses import address_of
 from odibi_story.live.answers import Answers
 from odibi_story.live.followed import Pages
@@ -36,7 +42,14 @@ def _pass(name):
 
 def one():
     _pass("one")
+    if (HERE / "break-one").exists():
+        raise ValueError("there is no file")
     return 1
+
+def aside():
+    if (HERE / "break-one").exists():
+        _pass("aside")
+    return 0
 
 def two(one):
     _pass("two")
@@ -53,10 +66,12 @@ PROJECT = """
     story: {path: stories/}
     pipelines:
       - pipeline: daily
+        on_error: fail_later
         nodes:
           - {name: one, function: one}
           - {name: two, function: two, depends_on: [one]}
           - {name: three, function: three, depends_on: [two]}
+          - {name: aside, function: aside}
 """
 
 
@@ -71,11 +86,55 @@ def until(condition: Callable[[], Any]) -> Any:
     raise AssertionError("it never came to be")
 
 
-def serving(place: Place | Path, token: str | None = None) -> Server:
-    """A server for the stories of a place, on a port of its own."""
-    shelf = Shelf(FolderPlace(place) if isinstance(place, Path) else place)
-    address = address_of("127.0.0.1", 0)
-    return Server(Answers(Pages(Runs(shelf))), address, Gate(address, token))
+class Gated:
+    """A project of nodes that wait to be let go."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (folder / "odibi.yaml").write_text(f"project: shop\n{textwrap.dedent(PROJECT)}", "utf-8")
+        (folder / "transforms.py").write_text(GATED, "utf-8")
+        self._loaded = odibi.load(folder / "odibi.yaml", host=host_with({}, plugins=[odibi_story]))
+
+    def __enter__(self) -> Gated:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go("one", "two", "aside")
+        self._loaded.close()
+
+    def go(self, *names: str) -> None:
+        """Let these nodes go on."""
+        for name in names:
+            (self._folder / f"go-{name}").touch()
+
+    def stop(self, *names: str) -> None:
+        """Have them wait again."""
+        for name in names:
+            (self._folder / f"go-{name}").unlink()
+
+    def run(self) -> None:
+        """Run it all, until its story is told."""
+        self._loaded.run(force=True, check=False)
+        assert not settle(PATIENCE)
+
+
+@contextmanager
+def serving(
+    place: Place | Path,
+    token: str | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    scrub: Callable[[str], str] = str,
+) -> Iterator[Server]:
+    """A server for the stories of a place, on a port of its own if none is given."""
+    shelf = Shelf(FolderPlace(place) if isinstance(place, Path) else place, scrub)
+    address = address_of(host, port)
+    server = Server(Answers(Pages(Runs(shelf))), address, Gate(address, token))
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 class Reply:

@@ -261,7 +261,7 @@ def failed() -> RunStory:
             started=1.62,
             finished=5.0,
             waited=0.1,
-            attempts=[Attempt(1, 1.62, "odibi-2", 5.0)],
+            attempts=[Attempt(1, 1.62, "odibi-3", 5.0)],
             schema=columns(("total", "double")),
             steps=[
                 Step("sql", 0, 3.3, 1, {"sql": "SELECT sum(amount) AS total FROM orders"}, columns(("total", "double")))
@@ -272,7 +272,9 @@ def failed() -> RunStory:
         ),
         NodeStory("export", ["totals"], reason="never ran", state="cancelled", why="the run ended before it did"),
     ]
-    return _run("failed", nodes, 6.43, problems=["metrics: the gateway does not answer; it is told nothing more"])
+    return _run(
+        "failed", nodes, 6.43, workers=3, problems=["metrics: the gateway does not answer; it is told nothing more"]
+    )
 
 
 def running() -> RunStory:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,11 +20,14 @@ import pytest
 
 from odibi.errors import OdibiError
 from odibi.run.dispatch import settle
+from odibi.testing.reference.storage import cut_off
+from odibi_story.live import runs as runs_module
 from odibi_story.live import server as server_module
 from odibi_story.live.addresses import address_of, names_loopback
 from odibi_story.live.gate import Gate
+from odibi_story.live.runs import Runs
 from odibi_story.live.server import Server
-from odibi_story.places import FolderPlace, StoragePlace
+from odibi_story.places import FolderPlace, Ledger, StoragePlace, is_held
 from odibi_story.record import Failure, NodeStory, RunStory
 from odibi_story.shelf import Shelf
 from odibi_story.storing import from_json, to_json
@@ -39,15 +45,8 @@ LATER = "20260102T000000.000000-0000000b"
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serves places until the test is over."""
-    servers: list[Server] = []
-
-    def make(*given, **more) -> Server:
-        servers.append(serving(*given, **more))
-        return servers[-1]
-
-    yield make
-    for each in servers:
-        each.close()
+    with ExitStack() as stack:
+        yield lambda *given, **more: stack.enter_context(serving(*given, **more))
 
 
 @pytest.fixture
@@ -154,6 +153,30 @@ def test_a_run_of_another_process_that_is_killed_is_interrupted(load, serve, tmp
         process.wait()
 
 
+def test_who_looks_whether_a_run_goes_on_does_not_take_its_lock_away(tmp_path) -> None:
+    path, over = tmp_path / "run.jsonl", threading.Event()
+    path.touch()
+
+    def look() -> None:
+        while not over.is_set():
+            is_held(path)
+
+    lookers = [threading.Thread(target=look) for _ in range(3)]
+    for each in lookers:
+        each.start()
+    try:
+        for _ in range(50):
+            ledger = Ledger(path)
+            try:
+                assert is_held(path)
+            finally:
+                ledger.close()
+    finally:
+        over.set()
+        for each in lookers:
+            each.join()
+
+
 def test_who_goes_is_not_looked_for_any_more(serve, told) -> None:
     served = serve(told)
     with Following(served, "/events") as listed:
@@ -183,6 +206,54 @@ def test_closing_cuts_off_who_follows(serve, told) -> None:
         assert listed.next()[0] == ""
 
 
+class Counting:
+    """A folder that counts what is asked of it."""
+
+    def __init__(self, root: Path) -> None:
+        self._place = FolderPlace(root)
+        self.lists = self.reads = 0
+
+    def list(self, folder: str):
+        self.lists += 1
+        return self._place.list(folder)
+
+    def read(self, name: str, most: int | None = None) -> bytes:
+        self.reads += 1
+        return self._place.read(name, most)
+
+    def __getattr__(self, name: str):
+        return getattr(self._place, name)
+
+
+def test_what_did_not_change_is_not_read_again(told, monkeypatch) -> None:
+    monkeypatch.setattr(runs_module, "PAUSE", 0.0)
+    monkeypatch.setattr(runs_module, "SHARE", 0)
+    past = time.time() - 60
+    for folder in (told, told / "daily"):
+        os.utime(folder, (past, past))
+    place = Counting(told)
+    runs = Runs(Shelf(place))
+    first = runs.heads()
+    assert [head.state for head in first[0]] == ["failed", "succeeded"]
+    assert (place.lists, place.reads) == (1, 2)
+    for _ in range(5):
+        assert runs.heads() == first
+    assert (place.lists, place.reads) == (1, 2)
+    Shelf(FolderPlace(told)).put(RunStory("20260103T000000.000000-0000000c", "weekly", "shop", "succeeded"))
+    assert len(runs.heads()[0]) == 3
+    assert place.reads == 3, "only the new one"
+
+
+def test_runs_beyond_the_newest_are_counted(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(runs_module, "MOST", 2)
+    shelf = Shelf(FolderPlace(tmp_path))
+    for day in range(1, 6):
+        shelf.put(RunStory(f"2026010{day}T000000.000000-0000000a", "daily", "shop", "succeeded"))
+    heads, older = Runs(shelf).heads()
+    assert [head.run_id[:8] for head in heads] == ["20260105", "20260104"]
+    assert older == 3
+
+
 # --- pages ----------------------------------------------------------------------------------------------------------
 
 
@@ -206,6 +277,23 @@ def test_stories_of_a_storage(lake, serve) -> None:
     assert "Succeeded" in get(served, f"/runs/daily/{RUN}").text
 
 
+def test_a_storage_that_is_away_for_a_while(lake, serve, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(runs_module, "PAUSE_ELSEWHERE", 0.05)
+    place = StoragePlace(lake, "told")
+    Shelf(place).put(RunStory(RUN, "daily", "shop", "succeeded"))
+    served = serve(place, scrub=lambda text: text.replace("does not answer", "does not ***"))
+    with Following(served, "/events") as listed:
+        listed.until("head", "1 past run")
+        with cut_off(lake.name):
+            away = until(lambda: (reply := get(served, "/")).status == 500 and reply)
+            assert get(served, "/").status == 500, "what was known before does not count"
+            assert "The storage does not ***" in away.text
+            assert RUN not in away.text
+            until(lambda: "does not ***" in caplog.text)
+        Shelf(place).put(RunStory(LATER, "daily", "shop", "succeeded"))
+        listed.until("head", "2 past runs")
+
+
 def test_what_is_no_story_is_passed_over(serve, told) -> None:
     for name, text in {
         "orders.json": '{"layout": 1, "run_id": "orders"}',
@@ -218,6 +306,17 @@ def test_what_is_no_story_is_passed_over(serve, told) -> None:
     assert "unreadable" in page, "a run of which something should be known"
     assert "daily/orders" not in page
     assert "daily/notes" not in page
+
+
+def test_a_run_that_cannot_be_read_is_not_an_empty_page(serve, told) -> None:
+    served = serve(told)
+    story = told / "daily" / f"{LATER}.json"
+    good = story.read_text()
+    story.write_text("torn")
+    for _ in range(3):
+        assert get(served, f"/runs/daily/{LATER}").status == 500
+    story.write_text(good)
+    assert get(served, f"/runs/daily/{LATER}").status == 200
 
 
 def test_a_run_that_is_removed_is_gone(serve, told) -> None:
@@ -297,6 +396,23 @@ def test_names_that_mean_this_machine(serve, told, host) -> None:
     assert get(serve(told), "/", Host=host).status == 200
 
 
+def test_an_address_of_the_newer_protocol(serve, told) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.xfail("this machine has no IPv6")
+    served = serve(told, host="::1")
+    assert re.fullmatch(r"http://\[::1\]:\d+/", served.url)
+    assert get(served, "/").status == 200
+    assert get(served, "/", Host="evil.example").status == 421
+
+
+def test_a_host_that_is_not_known_is_said() -> None:
+    for host in ("", "no such host", "host.invalid"):
+        with pytest.raises(OdibiError, match="the host is not known"):
+            address_of(host, 0)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -371,6 +487,42 @@ def test_a_request_that_does_not_end_is_refused(serve, told) -> None:
         client.sendall(b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 414 ")
     assert get(served, "/").status == 200
+
+
+PLANTED = ("hunter22-config", "hunter22-url", "hunter22-error")
+
+
+def test_no_secret_is_on_any_page(load, serve, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("API_TOKEN", PLANTED[0])
+    text = f"""
+    story: {{path: stories/}}
+    pipelines:
+      - pipeline: daily
+        nodes:
+          - name: fails
+            function: fails
+            params: {{token: "${{API_TOKEN}}", url: "https://ann:{PLANTED[1]}@example.com/x"}}
+    """
+    functions = f"""
+    def fails(token, url):
+        raise RuntimeError(f"login failed with {{token}} at {{url}}: password={PLANTED[2]}")
+    """
+    project = load(text, functions)
+    for _ in range(2):
+        project.run(check=False)
+    assert not settle(30)
+    served = serve(tmp_path / "stories")
+    pages = [get(served, "/").text]
+    targets = sorted(set(re.findall(r'href="(/[^"]+)"', pages[0])))
+    assert len([target for target in targets if target.startswith("/runs/")]) == 2
+    targets += [f"{target}.json" for target in targets if target.startswith("/runs/")]
+    pages += [get(served, target).text for target in targets]
+    one, other = (target.removeprefix("/runs/") for target in targets[:2])
+    pages.append(get(served, f"/compare?a={one}&b={other}").text)
+    with Following(served, f"{targets[0]}/events") as followed:
+        pages.append(json.dumps(followed.next()))
+    assert all("login failed" in page for page in pages[1:3])
+    assert not [secret for secret in PLANTED for page in pages if secret in page]
 
 
 # --- the command ----------------------------------------------------------------------------------------------------

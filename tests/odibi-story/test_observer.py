@@ -19,7 +19,7 @@ from odibi_story.observer import StoryObserver
 from odibi_story.places import FolderPlace, file_name
 from odibi_story.record import RunStory
 from odibi_story.shelf import Shelf
-from odibi_story.storing import from_json, to_json
+from odibi_story.storing import begun, from_json, run_ended, to_json
 
 ORDERS = """
     engine: rows
@@ -248,6 +248,19 @@ def test_what_it_did_not_write_stays(tmp_path) -> None:
     before = left(folder)
     Shelf(FolderPlace(tmp_path)).tidy("daily", keep="x", days=1, count=1)
     assert left(folder) == before
+
+
+def test_a_run_that_ended_as_its_story_was_not_yet_written_is_not_taken_for_killed(tmp_path) -> None:
+    story = RunStory("20250101T000000.000000-00000000", "daily", "shop")
+    lines = [begun(story)]
+    story.state, story.duration = "failed", 2.5
+    lines.append(run_ended(story))
+    (tmp_path / "daily").mkdir()
+    (tmp_path / "daily" / f"{story.run_id}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    shelf = Shelf(FolderPlace(tmp_path))
+    shelf.tidy("daily", keep="x", days=None, count=None)
+    assert [told for _, told in shelf.each()] == [story]
+    assert {path.suffix for path in (tmp_path / "daily").iterdir()} == {".html", ".json", ".md"}
 
 
 def test_retention_is_kept_by_runs(load, stories, tmp_path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from odibi_story.record import NodeStory, RunStory
+    from odibi_story.record import Failure, NodeStory, RunStory
 
 _MINUTE, _HOUR = 60, 3600
 
@@ -70,6 +71,11 @@ def command(story: RunStory) -> str:
     return f"cd {shlex.quote(story.folder)} && {words}" if story.folder else words
 
 
+def said(failure: Failure) -> str:
+    """What a failure says; with the class of an error that is not Odibi's own, whose words often need it."""
+    return f"{failure.type}: {failure.message}" if failure.trace else failure.message
+
+
 def took(node: NodeStory) -> float | None:
     """Seconds from a node's first start to its end; ``None`` if it did not run to an end."""
     return None if node.started is None or node.finished is None else node.finished - node.started
@@ -79,6 +85,6 @@ def brief(value: Any, longest: int = 60) -> str:
     """A JSON value on one line."""
     if value is None:
         return "–"
-    text = value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

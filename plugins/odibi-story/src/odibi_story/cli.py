@@ -136,7 +136,8 @@ def render(file: str, kind: str, out: str | None) -> None:
     data = _read(path)
     if path.suffix == GROWING:
         story = from_lines(data, file)
-        story.state = RUNNING if is_held(path) else INTERRUPTED
+        if story.state == RUNNING and not is_held(path):
+            story.state = INTERRUPTED
     else:
         story = from_json(data, file)
     if kind == "html":

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from odibi_story.amounts import said
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -169,7 +171,7 @@ def _node(before: NodeStory, after: NodeStory) -> NodeComparison:
         duration=_duration(before, after),
         state=_change("state", before.state, after.state),
         action=_change("action", before.action, after.action),
-        error=_change("error", before.failure and before.failure.message, after.failure and after.failure.message),
+        error=_change("error", before.failure and said(before.failure), after.failure and said(after.failure)),
     )
     told = attrs.asdict(found, recurse=False)
     if any(value for name, value in told.items() if name not in ("name", "change")):

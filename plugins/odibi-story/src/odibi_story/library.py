@@ -37,7 +37,7 @@ def stories_of(project: str, env: str | None) -> Iterator[Shelf]:
     try:
         path, connection = _options(loaded.project)
         storage = resources.storage(connection) if connection is not None else None
-        yield Shelf(place_of(path, storage, loaded.project.root))
+        yield Shelf(place_of(path, storage, loaded.project.root), loaded.redactor.redact)
     except Exception as error:
         loaded.redactor.scrub_exception(error)
         raise

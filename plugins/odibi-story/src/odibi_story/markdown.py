@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from odibi_story.amounts import command, count, counts, duration, moment, plural, size, took
+from odibi_story.amounts import command, count, counts, duration, moment, plural, said, size, took
 from odibi_story.values import cut
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _failure(story: RunStory) -> str:
     node = story.first_failure
     if node is None or node.failure is None:
         return ""
-    return f"## What failed first: {plain(node.name)}\n\n{block(cut(node.failure.message, 2_000))}"
+    return f"## What failed first: {plain(node.name)}\n\n{block(cut(said(node.failure), 2_000))}"
 
 
 def _again(story: RunStory) -> str:
@@ -140,7 +140,7 @@ def _has_more(node: NodeStory) -> bool:
 def _node(node: NodeStory) -> str:
     parts = [f"### {plain(node.name)}"]
     if node.failure is not None:
-        parts.append(block(node.failure.message))
+        parts.append(block(said(node.failure)))
     parts += [f"> {plain(words)}" for words in node.warnings]
     facts = list(_facts(node))
     if facts:

@@ -18,7 +18,7 @@ from odibi_story.origin import commit_of, environment, working_folder
 from odibi_story.places import Ledger, place_of
 from odibi_story.record import INTERRUPTED
 from odibi_story.shelf import GROWING, Shelf
-from odibi_story.storing import begun, node_changed, problem_met
+from odibi_story.storing import begun, node_changed, problem_met, run_ended
 
 AT_ONCE = (NodeStarted, NodeRetried, NodeFinished)
 """Events after which the file of a run that goes on says so at once; after others, not more often than each
@@ -97,6 +97,7 @@ class StoryObserver(Observer):
         node = folding.fold(event)
         if isinstance(event, RunFinished):
             self._over = True
+            self._append(run_ended(folding.story))  # what comes now takes its time, and the process may end first
             self._store()
         elif self._ledger is not None and not self._over:
             if node is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from odibi.contracts.storage import Storage
+
+PATIENCE = 1.0
+"""Seconds for which a file's lock is tried for."""
 
 LONGEST_NAME = 60
 """Characters of a pipeline's or a run's name in the name of a folder or file."""
@@ -212,10 +216,17 @@ class Ledger:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise _failed("cannot be written", path, error) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # a file system without locks: its runs seem to have been interrupted until they end
-            return
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:  # somebody looks whether it is held, and has it for an instant
+                if time.monotonic() > until:
+                    return
+                time.sleep(0.001)
+            except OSError:  # a file system without locks: its runs seem to have been interrupted until they end
+                return
 
     def append(self, line: str) -> None:
         """Add a line.

@@ -15,7 +15,7 @@ from odibi_story.record import INTERRUPTED, RUNNING
 from odibi_story.storing import from_json, from_lines, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from odibi_story.places import Entry, Place
     from odibi_story.record import RunStory
@@ -62,10 +62,12 @@ class Shelf:
 
     Args:
         place: where they lie.
+        scrub: takes the project's secrets out of what errors of the place say.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, scrub: Callable[[str], str] = str) -> None:
         self.place = place
+        self.scrub = scrub
 
     def stem(self, story: RunStory) -> str:
         """The names of a story's files, without what comes after the dot."""
@@ -111,7 +113,8 @@ class Shelf:
             return from_json(self.place.read(found.name), where)
         story = from_lines(self.place.read(found.name), where)
         path = self.place.local(found.name)
-        story.state = RUNNING if path is not None and is_held(path) else INTERRUPTED
+        if story.state == RUNNING and not (path is not None and is_held(path)):
+            story.state = INTERRUPTED
         return story
 
     def each(self, pipeline: str | None = None) -> Iterator[tuple[Found, RunStory]]:
@@ -158,7 +161,7 @@ class Shelf:
         if path is None or is_held(path):
             return
         story = self.get(found)
-        if story.state == INTERRUPTED:
+        if story.state != RUNNING:
             self.put(story)
             self.place.delete(found.name)
 

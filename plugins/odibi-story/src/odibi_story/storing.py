@@ -16,6 +16,7 @@ import attrs
 from odibi.errors import DataError
 from odibi_story.record import (
     LAYOUT,
+    RUNNING,
     Attempt,
     Column,
     Commit,
@@ -29,6 +30,9 @@ from odibi_story.record import (
 )
 
 T = TypeVar("T")
+
+_ENDED = ("state", "duration", "counts", "left_out")
+"""What a story says only when its run is over."""
 
 _LISTS: Mapping[type, Mapping[str, type]] = {
     RunStory: {"nodes": NodeStory},
@@ -77,6 +81,13 @@ def problem_met(words: str) -> str:
     return _dumps({"problem": words})
 
 
+def run_ended(story: RunStory) -> str:
+    """The last line, which says what became of the run."""
+    critical = [node.name for node in story.nodes if node.critical]
+    told = {name: as_data(getattr(story, name)) for name in _ENDED}
+    return _dumps({"ended": told, "critical": critical})
+
+
 def from_lines(text: bytes, where: str = "the story") -> RunStory:
     """The story as far as its lines tell; the last may be torn, since its writer may have been killed.
 
@@ -101,10 +112,20 @@ def from_lines(text: bytes, where: str = "the story") -> RunStory:
                     story.nodes.append(node)
             elif "problem" in change:
                 story.problems.append(str(change["problem"]))
+            elif "ended" in change:
+                _end(story, change["ended"], set(change["critical"]))
         except (ValueError, TypeError, KeyError):  # torn by a power cut; what comes after it stands by itself
             continue
-    story.counts = counted(story)
+    if story.state == RUNNING:
+        story.counts = counted(story)
     return story
+
+
+def _end(story: RunStory, told: Mapping[str, Any], critical: set[str]) -> None:
+    for name in _ENDED:
+        setattr(story, name, told[name])
+    for node in story.nodes:
+        node.critical = node.name in critical
 
 
 def counted(story: RunStory) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
-from odibi_story.amounts import brief, command, count, counts, duration, moment, plural, size, took
+from odibi_story.amounts import brief, command, count, counts, duration, moment, plural, said, size, took
 from odibi_story.comparing import ADDED, REMOVED
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _story(story: RunStory, where: str) -> Iterator[str]:
     if node is not None and node.failure is not None:
         yield ""
         yield f"what failed first: {node.name}"
-        yield from (f"  {line}" for line in node.failure.message.splitlines())
+        yield from (f"  {line}" for line in said(node.failure).splitlines())
     yield ""
     shown = _chosen(story.nodes)
     rows = [

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from odibi_story.record import NodeStory
 
-WHOLE = 3_000_000
+WHOLE = 2_000_000
 """Characters of all nodes together, roughly; the page that holds them is to stay below 5 MB."""
 
 LARGEST, SMALLEST = 400_000, 1_200

@@ -166,5 +166,7 @@ def _mask_assigned(found: re.Match[str]) -> str:
 
 
 def _holds_a_secret(key: str, value: Any) -> bool:
-    """Whether what stands under a key is a secret itself: not a reference to one, and no number of something."""
-    return isinstance(value, str) and not value.startswith("${") and _SECRET_KEY.search(key) is not None
+    """Whether what stands under a key is a secret itself: not a reference to one, and not what tells of one."""
+    if value is None or isinstance(value, bool | Mapping) or (isinstance(value, str) and value.startswith("${")):
+        return False
+    return _SECRET_KEY.search(key) is not None

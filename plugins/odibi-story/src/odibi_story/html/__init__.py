@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from odibi_story.comparing import Comparison
     from odibi_story.record import RunStory
 
 
@@ -23,3 +24,17 @@ def page(record: RunStory) -> str:
     from odibi_story.html.document import story_page
 
     return story_page(record)
+
+
+def comparison(compared: Comparison) -> str:
+    """What changed between two runs as one HTML file.
+
+    Args:
+        compared: the runs, and what differs.
+
+    Returns:
+        a whole document, to be written as UTF-8.
+    """
+    from odibi_story.html.document import comparison_page
+
+    return comparison_page(compared)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from odibi_story.html import words
+from odibi_story.comparing import SAME
+from odibi_story.html import versus, words
 from odibi_story.html.looks import look, rank
 from odibi_story.html.outline import outline
 from odibi_story.html.picture import BOX_HEIGHT, BOX_WIDTH, picture
@@ -23,8 +24,10 @@ from odibi_story.record import INTERRUPTED, RUNNING, NodeStory, RunStory
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from odibi_story.comparing import Comparison
+
 _HERE = Path(__file__).parent
-MOST = 3_800_000
+MOST = 3_400_000
 """Bytes that the nodes of a page may take together; the rest of a page of 1,000 nodes takes less than one million."""
 SHORT = 2_500
 """Bytes that are kept free for each node that is still to be told in few words."""
@@ -68,17 +71,17 @@ def story_page(record: RunStory, around: Around | None = None) -> str:
         "page.html.j2",
         around,
         title=f"{record.pipeline}: {look(record.state).word}",
+        where=(record.project, record.pipeline),
+        skip=bool(record.nodes),
         run=record,
         look=look(record.state),
         verdict=_verdict(record, live=around is not None),
-        failed=[views[index] for index in _failed(record.nodes)],
-        notable=[
-            view for view in views if view.node.state != "failed" and (view.node.warnings or view.node.quarantined)
-        ],
+        failed=[views[index] for index in failed],
+        notable=[view for view in views if view.node.state != "failed" and _is_notable(view.node)],
         nodes=views,
         bodies=[text for _, text in told],
         opened=set(failed[:FEW]),
-        group_of={index: at for at, box in enumerate(graph.boxes) if not box.alone for index in box.members},
+        group_of={index: box.members[0] for box in graph.boxes if not box.alone for index in box.members},
         counts=sorted(_counts(record).items(), key=lambda item: rank(item[0])),
         command=_command(record),
         graph=graph,
@@ -89,6 +92,54 @@ def story_page(record: RunStory, around: Around | None = None) -> str:
         about=_about(record),
         record_facts=_surroundings(record),
     )
+
+
+def _is_notable(node: NodeStory) -> bool:
+    return bool(node.warnings or node.quarantined)
+
+
+def comparison_page(comparison: Comparison, around: Around | None = None) -> str:
+    """The page of what changed between two runs; see :func:`odibi_story.html.comparison`.
+
+    Args:
+        comparison: of the runs.
+        around: of a page that is served; ``None`` for a file that stands alone.
+    """
+    before, after = comparison.before, comparison.after
+    nodes = versus.nodes(comparison)
+    counts = [(change, its, sum(node.change == change for node in nodes)) for change, its in versus.LOOKS.items()]
+    changed = [node for node in nodes if node.change != SAME]
+    parts = [
+        ("run", "The run", [each for each in comparison.run if each.what not in ("state", "duration", "workers")]),
+        ("config", "Configuration", comparison.config),
+        ("plugins", "Plugins", comparison.plugins),
+        ("environment", "Environment", comparison.environment),
+    ]
+    said = f"what changed in {words.count(len(changed), 'node')}" if changed else "no node changed"
+    return _document(
+        "comparison.html.j2",
+        around,
+        title=f"{after.pipeline}: {said}",
+        where=(after.project, after.pipeline),
+        skip=bool(changed),
+        look=look(after.state),
+        verdict=said,
+        counts=[each for each in counts if each[2]],
+        runs=list(_side_by_side(before, after)),
+        tables=[(name, title, [versus.differ(each) for each in changes]) for name, title, changes in parts if changes],
+        nodes=changed,
+        opened={node.index for node in changed if node.worse or len(changed) <= FEW},
+        same=[node.name for node in nodes if node.change == SAME],
+    )
+
+
+def _side_by_side(before: RunStory, after: RunStory) -> Iterator[tuple[str, str, str]]:
+    """What each run says of itself, by its terms."""
+    one, other = (
+        {"Outcome": look(each.state).word, **dict(_about(each)), "Run": each.run_id} for each in (before, after)
+    )
+    for term in dict.fromkeys([*one, *other]):
+        yield term, one.get(term, ""), other.get(term, "")
 
 
 def _about(record: RunStory) -> list[tuple[str, str]]:

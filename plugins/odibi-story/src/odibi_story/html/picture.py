@@ -17,6 +17,8 @@ COLUMN, ROW = BOX_WIDTH + 56, BOX_HEIGHT + 16
 MARGIN = 6
 NAME, LINE = 21, 26
 """Characters that fit into a box, of its name and of the line below."""
+HEAD = "m-6 -3.5l6 3.5l-6 3.5"
+"""The head of an arrow: all come from the left, level."""
 
 
 @attrs.frozen
@@ -134,8 +136,8 @@ def _path(source: Box, target: Box, route: Sequence[tuple[int, float]]) -> str:
         left, level = MARGIN + layer * COLUMN, MARGIN + place * ROW + BOX_HEIGHT / 2
         parts += [_bend(x, y, left, level), f"H{left + BOX_WIDTH:g}"]
         x, y = left + BOX_WIDTH, level
-    parts.append(_bend(x, y, target.x - 5, target.y + BOX_HEIGHT / 2))
-    return "".join(parts)
+    parts.append(_bend(x, y, target.x - 3, target.y + BOX_HEIGHT / 2))
+    return "".join([*parts, HEAD])
 
 
 def _bend(x: float, y: float, to_x: float, to_y: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from itertools import zip_longest
 from typing import Any
 
 import attrs
@@ -14,7 +15,7 @@ from odibi_story.html.columns import Columns, compare
 from odibi_story.html.looks import Look, look
 from odibi_story.html.outline import outline
 from odibi_story.html.picture import node_took
-from odibi_story.record import Column, NodeStory, Rule, Step
+from odibi_story.record import Column, NodeStory, Rule, Sample, Step
 
 _TITLES = {"read": "Read", "sql": "SQL", "function": "Function", "operation": "Operation", "validate": "Validate"}
 _OFTEN = {"rules", "results"}  # of a step's detail: said as validation
@@ -22,6 +23,10 @@ _SOURCE = {"objects", "bytes", "newest", "digest"}
 SLOWER = 2.0
 """Times as long as the last time that are worth a word, if it is a second more."""
 
+WHY = 160
+"""Characters of a reason that stand in the list."""
+VERSION = 24
+"""Characters of a source's version that are shown; what differs between two runs is found by comparing them."""
 NEIGHBOURS = 40
 """Nodes that are named of those that need one."""
 
@@ -78,6 +83,7 @@ class NodeView:
         line: in a few words, what became of its rows.
         share: of the longest node's time, in per cent.
         schema_base: what the schema is compared with, in words; empty if with nothing.
+        warnings: those that are not about a rule, as the rules say theirs.
         facts: what it took, as terms and values.
         reads, writes: what is known of its source, and of what it wrote, in words.
     """
@@ -97,6 +103,7 @@ class NodeView:
     schema: Columns | None = None
     samples: list[tuple[str, Grid]] = attrs.field(factory=list)
     rules: list[RuleView] = attrs.field(factory=list)
+    warnings: list[str] = attrs.field(factory=list)
     facts: list[tuple[str, str]] = attrs.field(factory=list)
     reads: list[str] = attrs.field(factory=list)
     writes: list[str] = attrs.field(factory=list)
@@ -141,8 +148,10 @@ class Viewer:
         if node.schema and base and changes != 1:  # if it is 1, that step says the same
             view.schema = compare(before, node.schema)
             view.schema_base = base
-        view.samples = [_sample(node, each, before) for each in node.samples]
+        view.samples = _samples(node, before)
         view.rules = [_rule(each) for each in node.rules]
+        broken = tuple(f"{each.rule}:" for each in node.rules if not each.passed)
+        view.warnings = [each for each in node.warnings if not each.startswith(broken)]
         view.facts = _facts(node)
         view.reads = _reads(node.source)
         view.writes = _writes(node)
@@ -186,9 +195,9 @@ class Viewer:
 
 
 def _why(node: NodeStory) -> str:
-    if node.state in ("skipped", "cancelled") and node.why:
-        return node.why
-    return node.reason or node.why
+    """Why it ran or did not, as much of it as a line holds; all of it is told when the node is opened."""
+    said = node.why if node.state in ("skipped", "cancelled") and node.why else node.reason or node.why
+    return words.shorten(said.partition("\n")[0], WHY)
 
 
 def _rows_line(node: NodeStory) -> str:
@@ -229,7 +238,20 @@ def _said(step: Step) -> tuple[str, str]:
     return name, outline(params) if params else ""
 
 
-def _sample(node: NodeStory, sample: Any, before: Sequence[Column]) -> tuple[str, Grid]:
+def _samples(node: NodeStory, before: Sequence[Column]) -> list[tuple[str, Grid]]:
+    """The samples, each with its title; one that shows just what the next one shows is left out."""
+    shown = [
+        each
+        for each, following in zip_longest(node.samples, node.samples[1:])
+        if following is None or (each.columns, each.rows) != (following.columns, following.rows)
+    ]
+    titled = [_sample(node, each, before) for each in shown]
+    if len(shown) == 1 and len(node.samples) > 1:
+        return [("As read, and as the result", titled[0][1])]
+    return titled
+
+
+def _sample(node: NodeStory, sample: Sample, before: Sequence[Column]) -> tuple[str, Grid]:
     read = sample.step == "read"
     title = "As read" if read else "Result" if sample.step == "result" else sample.step
     known = f" of {sample.total:,}" if sample.total is not None else ""
@@ -280,7 +302,7 @@ def _reads(source: Mapping[str, Any]) -> list[str]:
         words.count(objects, "object") if isinstance(objects, int) else "",
         words.size(size) if isinstance(size, int | float) else "",
         f"newest of {words.moment(newest)}" if isinstance(newest, int | float) else "",
-        f"version {source['digest']}" if source.get("digest") else "",
+        f"version {words.shorten(str(source['digest']), VERSION)}" if source.get("digest") else "",
     ]
     more = [f"{key}: {outline(value)}" for key, value in source.items() if key not in _SOURCE and value]
     return [said for said in known + more if said]
@@ -291,7 +313,7 @@ def _writes(node: NodeStory) -> list[str]:
     if written is None:
         return []
     known = [
-        "left as it was, as it was there already" if written.skipped else "",
+        "left as it was: it was there already" if written.skipped else "",
         words.count(written.rows, "row"),
         words.size(written.bytes),
         f"version {written.version}" if written.version else "",

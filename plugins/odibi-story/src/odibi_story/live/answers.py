@@ -56,6 +56,8 @@ class Answers:
         self._pages = pages
         self.pause = pages.runs.pace
         """Seconds between two looks for those who follow."""
+        self.scrub = pages.runs.shelf.scrub
+        """Takes secrets out of what errors say."""
 
     def followed(self, path: str) -> Followed | None:
         """The page whose changes are asked for; ``None`` if something else is.

@@ -95,13 +95,11 @@ class Followed:
         if self._over or not self._pace.due:
             return
         self._pace.begin()
-        try:
-            self._stamp, page, self._over = self._make(self._stamp)
-            if page is not None:
-                self._changes.take(page)
-                self._page = page
-        finally:
-            self._pace.end()
+        self._stamp, page, self._over = self._make(self._stamp)
+        if page is not None:
+            self._changes.take(page)
+            self._page = page
+        self._pace.end()  # after a failure the next look is at once, as it must not find what was before
 
 
 class Pages:

@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 import attrs
 
+from odibi_story.comparing import compare
 from odibi_story.html import words
-from odibi_story.html.document import Around, asset, environment, policy, story_page
+from odibi_story.html.document import Around, asset, comparison_page, environment, policy, story_page
 from odibi_story.html.looks import Look, look, rank
 
 if TYPE_CHECKING:
@@ -114,10 +115,11 @@ def comparison(before: RunStory, after: RunStory, first: Found, second: Found) -
         before, after: the runs.
         first, second: their places.
     """
-    from odibi_story.comparing import compare
-    from odibi_story.html.document import comparison_page
-
-    links = [("All runs", _OVERVIEW), (before.run_id, target(first)), (after.run_id, target(second))]
+    links = [
+        ("All runs", _OVERVIEW),
+        (f"Before: {before.run_id}", target(first)),
+        (f"After: {after.run_id}", target(second)),
+    ]
     return comparison_page(compare(before, after), _around(links, ""))
 
 
@@ -130,7 +132,7 @@ def message(what: str, remedy: str = "", *, asks: bool = False) -> str:
         asks: whether for the token.
     """
     links = [] if asks else [("All runs", _OVERVIEW)]
-    return _document("message.html.j2", links, "", what=what, remedy=remedy, asks=asks)
+    return _document("message.html.j2", links, "", title=what, what=what, remedy=remedy, asks=asks)
 
 
 def target(found: Found) -> str:
@@ -188,11 +190,8 @@ def _around(links: Sequence[tuple[str, str]], events: str) -> Around:
 
 
 def _document(template: str, links: Sequence[tuple[str, str]], events: str, **values: Any) -> str:
-    return words.visible(
-        _environment()
-        .get_template(template)
-        .render(around=_around(links, events), style=asset("style.css"), script=asset("script.js"), **values)
-    )
+    ours = {"style": asset("style.css"), "script": asset("script.js"), "policy": "", "skip": False}
+    return words.visible(_environment().get_template(template).render(around=_around(links, events), **ours, **values))
 
 
 @cache

@@ -7,7 +7,6 @@ story only the beginning is read, where the record has what is to be said of the
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import threading
@@ -36,7 +35,7 @@ PAUSE_ELSEWHERE = 5.0
 """Seconds between two looks at a storage, where each is a request."""
 
 SHARE = 4
-"""Times as long as a look took that it rests at least, so that no run pays much for being watched."""
+"""Times the processor time of a look that it rests at least, so that no run pays much for being watched."""
 
 MOST = 200
 """Runs that are told of; older ones are counted."""
@@ -51,8 +50,6 @@ _RUN = re.compile(r"\d{8}T\d{6}")
 """How the id of a run begins; another file that is no story is none of ours."""
 
 _FIELDS = ("run_id", "pipeline", "project", "state", "started", "duration", "counts")
-
-_log = logging.getLogger("odibi_story")
 
 
 @attrs.frozen
@@ -99,13 +96,12 @@ class Pace:
         return time.monotonic() >= self._next
 
     def begin(self) -> None:
-        """A look begins."""
-        self._began = time.monotonic()
+        """A look begins; on the thread that ends it."""
+        self._began = time.thread_time()
 
     def end(self) -> None:
         """It has ended."""
-        now = time.monotonic()
-        self._next = now + max(self._pause, SHARE * (now - self._began))
+        self._next = time.monotonic() + max(self._pause, SHARE * (time.thread_time() - self._began))
 
 
 class Runs:
@@ -135,10 +131,8 @@ class Runs:
         with self._lock:
             if self._due.due:
                 self._due.begin()
-                try:
-                    self._look()
-                finally:
-                    self._due.end()
+                self._look()
+                self._due.end()  # after a failure the next look is at once, as it must not find what was before
             return self._listed, max(0, len(self._found) - MOST)
 
     def find(self, pipeline: str, run: str) -> Found | None:
@@ -150,7 +144,7 @@ class Runs:
         """
         stem = f"{file_name(pipeline)}/{file_name(run)}"
         if self.folder is None:
-            return next((head.found for head in self.heads()[0] if head.found.stem == stem), None)
+            return next((found for found in self._all() if found.stem == stem), None)
         folder, _, name = stem.partition("/")
         for ending in (RECORD, GROWING):
             path = self.shelf.place.local(stem + ending)
@@ -162,9 +156,13 @@ class Runs:
         return None
 
     def before(self, found: Found) -> Found | None:
-        """The run of the same pipeline before that one, as far as runs are listed."""
-        earlier = [head.found for head in self.heads()[0] if head.found.pipeline == found.pipeline]
-        return next((it for it in earlier if it.run < found.run), None)
+        """The run of the same pipeline before that one; ``None`` if there is none."""
+        return next((it for it in self._all() if it.pipeline == found.pipeline and it.run < found.run), None)
+
+    def _all(self) -> Sequence[Found]:
+        self.heads()
+        with self._lock:
+            return self._found
 
     def stamp(self, found: Found) -> object:
         """What is another when there is more to tell of a run."""
@@ -237,8 +235,7 @@ class Runs:
         except (OdibiError, TypeError) as error:
             if found.growing and time.time() - found.modified < _FRESH:
                 return None
-            _log.debug("%s", error)
-            return Head(found, found.run, found.pipeline, state="unreadable", broken=str(error))
+            return Head(found, found.run, found.pipeline, state="unreadable", broken=self.shelf.scrub(str(error)))
 
 
 def _of(found: Found, story: RunStory) -> Head:

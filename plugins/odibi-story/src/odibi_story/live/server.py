@@ -22,12 +22,13 @@ import socketserver
 import sys
 import threading
 import time
+import traceback
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedReader, RawIOBase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from odibi.errors import NotFound, OdibiError
@@ -36,11 +37,13 @@ from odibi_story.live.gate import token_in, without_token
 from odibi_story.live.rendering import message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from odibi_story.live.addresses import Address
     from odibi_story.live.followed import Followed
     from odibi_story.live.gate import Gate
+
+T = TypeVar("T")
 
 PATIENCE = 10.0
 """Seconds in which a request must have arrived, whole; and in which what is sent must have been taken."""
@@ -153,7 +156,8 @@ class _Server(ThreadingHTTPServer):
         if isinstance(sys.exc_info()[1], OSError):
             _log.debug("a connection ended early", exc_info=True)
         else:
-            _log.warning("a request could not be dealt with", exc_info=True)
+            told = self.answers.scrub(traceback.format_exc()).rstrip()
+            _log.warning("a request could not be dealt with: %s", told)
 
     def hang_up(self) -> None:
         """Cut off all connections, and wait until their threads have let go of them."""
@@ -245,19 +249,20 @@ class _Handler(BaseHTTPRequestHandler):
             elif followed is not None:
                 self._follow(followed, query)
             else:
-                found = self._made(lambda: self.server.answers.page(path, query))
-                self._send(found if isinstance(found, Answer) else Answer(HTTPStatus.NOT_FOUND, b"", HTML))
+                self._send(self._made(lambda: self.server.answers.page(path, query)))
 
-    def _made(self, make: Any) -> Any:
+    def _made(self, make: Callable[[], T]) -> T | Answer:
         """What ``make`` gives; or an answer that says that it could not be done."""
+        scrub = self.server.answers.scrub
         try:
             return make()
         except NotFound as error:
             return _says(HTTPStatus.NOT_FOUND, error.what, error.remedy)
         except OdibiError as error:
-            return _says(HTTPStatus.INTERNAL_SERVER_ERROR, error.what, error.remedy)
-        except Exception:
-            _log.warning("%s could not be answered", self.path.partition("?")[0], exc_info=True)
+            return _says(HTTPStatus.INTERNAL_SERVER_ERROR, scrub(error.what), scrub(error.remedy))
+        except Exception as error:
+            told = scrub("".join(traceback.format_exception(error))).rstrip()
+            _log.warning("%s could not be answered: %s", self.path.partition("?")[0], told)
             return _says(HTTPStatus.INTERNAL_SERVER_ERROR, "This could not be shown", "See what odibi ui has printed.")
 
     # --- what goes out ----------------------------------------------------------------------------------------------
@@ -295,11 +300,12 @@ class _Handler(BaseHTTPRequestHandler):
                     HTTPStatus.SERVICE_UNAVAILABLE, "Too many follow already", "Close a page.", ("Retry-After", "5")
                 )
                 return
-            self._begin(HTTPStatus.OK, (), "text/event-stream")
+            # A proxy before it would otherwise keep events until it has enough of them.
+            self._begin(HTTPStatus.OK, (("X-Accel-Buffering", "no"),), "text/event-stream")
             if self.command == "HEAD":
                 return
             version = self.headers.get("Last-Event-ID") or _since(query)
-            sent = 0.0
+            sent, said = 0.0, ""
             while not self.server.stopping.is_set() and not self._gone():
                 try:
                     changed, version_now, over = followed.after(version)
@@ -307,7 +313,8 @@ class _Handler(BaseHTTPRequestHandler):
                     self._tell("gone", "{}", version)
                     return
                 except OdibiError as error:  # as of a storage that is not there for a while
-                    _log.warning("%s", error)
+                    if said != (said := self.server.answers.scrub(str(error))):
+                        _log.warning("%s", said)
                     changed, version_now, over = None, version, False
                 if changed is not None:
                     self._tell("parts", json.dumps(changed, separators=(",", ":")), version_now)
