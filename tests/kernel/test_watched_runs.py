@@ -27,7 +27,7 @@ from odibi.host import Host
 from odibi.references import SecretRef, Template
 from odibi.run import dispatch, usage
 from odibi.run.facts import plain
-from odibi.run.samples import _declared
+from odibi.run.sensitive import declared
 from odibi.testing.pipelines import host_with
 from odibi.testing.reference.engine import RowsEngine, RowsFrame
 
@@ -150,7 +150,7 @@ def test_an_alert_is_an_observer_of_its_type_and_a_story_one_of_that_name(host: 
     found = {config.type: dict(config.options) for config in configured(made, host)}
     assert found == {
         "slack": {"url": "https://x.invalid", "on_events": ["on_failure"], "metadata": {"channel": "a"}, "sla": "1h"},
-        "story": {"path": "tales/", "max_sample_rows": 10, "retention_count": 100},
+        "story": {"path": "tales/", "max_sample_rows": 10, "retention_days": None, "retention_count": 100},
     }
     without = attrs.evolve(made, story=model.Story(auto_generate=False))
     assert [config.type for config in configured(without, host)] == ["slack"]
@@ -407,7 +407,7 @@ def test_what_is_declared_sensitive_is_that_of_all_nodes_above(edges: list[set[i
         direct = {each for each in edges[at] if each < at}
         return {at}.union(*map(above, direct))
 
-    for at, found in enumerate(_declared(build_graph(nodes))):
+    for at, found in enumerate(declared(build_graph(nodes))):
         kinds = [own[each] for each in above(at)]
         expected = None if True in kinds else frozenset(name for kind in kinds if kind for name in kind)
         assert found == expected
@@ -423,9 +423,10 @@ def test_how_rules_fared_is_told_also_when_they_fail_the_node(project: Make, tol
         depends_on=("people",),
         transform=model.Transform((model.Sql("SELECT * FROM people"),)),
         validation=model.Validation(no_nulls=("id",), rules=rules),
-        sensitive=("name",),
     )
-    result = project(model.Node("people", function=people), node, observers=({"rows": 5},)).run(check=False)[0]
+    result = project(model.Node("people", function=people, sensitive=("name",)), node, observers=({"rows": 5},)).run(
+        check=False
+    )[0]
     assert isinstance(result.outcomes["checked"].error, ValidationFailed)
     events = finished(told)
     (step,) = [event for event in events if isinstance(event, StepFinished) and event.step == "validate"]

@@ -22,7 +22,7 @@ from odibi.run.context import NodeContext
 from odibi.run.increments import is_incremental, needs_checkpoints
 from odibi.run.lazy import LazyCall, is_lazy, open_session, retained
 from odibi.run.retry import causes
-from odibi.run.sensitive import place_of, withheld
+from odibi.run.sensitive import declared, place_of, withheld
 from odibi.run.task import Produced
 
 if TYPE_CHECKING:
@@ -172,7 +172,18 @@ class BodyMaker:
             lazily,
             self._increments,
             self._samples,
+            self._hidden(at),
         )
+
+    def _hidden(self, at: int) -> bool | frozenset[str]:
+        """The sensitive columns of a node, with those of all that it has its data from; ``True`` for all."""
+        known = self._plan.prepared.get("hidden")
+        if known is None:
+            nodes = self._graph.nodes
+            known = declared(self._graph) if any(node.sensitive for node in nodes) else [frozenset()] * len(nodes)
+            self._plan.prepared["hidden"] = known
+        found: frozenset[str] | None = known[at]
+        return True if found is None else found
 
     def _check_chunks(self, at: int, node: Node, engine: str) -> None:
         def rowwise(step: Function | Operation) -> bool:
@@ -318,6 +329,7 @@ class NodeBody:
 
     ``part`` names what it appends: the same for each attempt at the same work, in whichever run, and another for other
     work. ``lazily`` is how many nodes and askers will want the rows of its result, if its engine is lazy.
+    ``hidden`` are the columns of which rules show no values.
     """
 
     def __init__(
@@ -333,7 +345,9 @@ class NodeBody:
         lazily: int | None = None,
         increments: Increments | None = None,
         samples: Samples | None = None,
+        hidden: bool | frozenset[str] = False,
     ) -> None:
+        self._hidden = hidden
         self._node = node
         self._increments = increments
         self._samples = samples
@@ -502,7 +516,7 @@ class NodeBody:
                 validation,
                 session=context.session,
                 engine=engine,
-                sensitive=self._node.sensitive,
+                sensitive=self._hidden,
                 run_id=self._run_id,
                 node=self._node.name,
             )

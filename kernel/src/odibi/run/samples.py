@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from odibi.events import RowsSampled
 from odibi.redact import MASK
 from odibi.run.lazy import is_lazy
+from odibi.run.sensitive import declared, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from odibi.contracts.engine import Engine
-    from odibi.graph import Graph
     from odibi.plan import Plan
     from odibi.run.frames import Frames
     from odibi.run.resources import Resources
@@ -39,7 +39,7 @@ class Samples:
     def __init__(self, plan: Plan, resources: Resources, frames: Frames, rows: int) -> None:
         self._plan, self._resources, self._frames, self._rows = plan, resources, frames, rows
         self._lazy: dict[str, bool] = {}
-        self._declared = _declared(plan.graph)
+        self._declared = declared(plan.graph)
         self._seen: dict[int, frozenset[str]] = {}
 
     def around(self, body: Body) -> Body:
@@ -93,33 +93,10 @@ class Samples:
         graph = self._plan.graph
         own = graph.nodes[index].sensitive
         above = [self._seen.get(slot, self._declared[slot]) for slot in graph.inputs[index] if slot < len(graph)]
-        names = None if own is True else _joined(own or (), above)
+        names = None if own is True else joined(own or (), above)
         # Where all is sensitive, nodes downstream mask by name what was seen here.
         self._seen[index] = self._seen.get(index, frozenset()) | (columns if names is None else names)
         return columns if names is None else columns & names
-
-
-def _declared(graph: Graph) -> list[frozenset[str] | None]:
-    """For each node the sensitive columns that are known by name, its own and those of all it has its data from.
-
-    ``None`` where all of them are sensitive, or of one that it has its data from, and so no names are known before
-    that one has run.
-    """
-    found: list[frozenset[str] | None] = [frozenset()] * len(graph)
-    for index in graph.order:
-        own = graph.nodes[index].sensitive
-        above = [found[slot] for slot in graph.inputs[index] if slot < len(graph)]
-        found[index] = None if own is True else _joined(own or (), above)
-    return found
-
-
-def _joined(own: Iterable[str], above: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
-    names = frozenset(own)
-    for each in above:
-        if each is None:
-            return None
-        names |= each
-    return names
 
 
 def _masked(row: Mapping[str, Any], masked: frozenset[str]) -> dict[str, Any]:

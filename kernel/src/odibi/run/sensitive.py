@@ -1,10 +1,16 @@
-"""What is said of errors whose words may quote the values of a sensitive node."""
+"""Which values must not show, and what is said of errors whose words may quote them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from odibi.errors import OdibiError, TransformError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from odibi.graph import Graph
 
 
 def withheld(node: str, part: str, error: Exception) -> OdibiError:
@@ -32,3 +38,27 @@ def place_of(error: BaseException) -> str:
             here = f" at {Path(file).name}:{trace.tb_lineno}"
         trace = trace.tb_next
     return here
+
+
+def declared(graph: Graph) -> list[frozenset[str] | None]:
+    """For each node the sensitive columns that are known by name, its own and those of all it has its data from.
+
+    ``None`` where all of them are sensitive, or of one that it has its data from, and so no names are known before
+    that one has run.
+    """
+    found: list[frozenset[str] | None] = [frozenset()] * len(graph)
+    for index in graph.order:
+        own = graph.nodes[index].sensitive
+        above = [found[slot] for slot in graph.inputs[index] if slot < len(graph)]
+        found[index] = None if own is True else joined(own or (), above)
+    return found
+
+
+def joined(own: Iterable[str], above: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
+    """A node's own sensitive columns with those of its inputs; ``None`` for all, as soon as one says so."""
+    names = frozenset(own)
+    for each in above:
+        if each is None:
+            return None
+        names |= each
+    return names
