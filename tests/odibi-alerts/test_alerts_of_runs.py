@@ -247,8 +247,8 @@ def test_what_does_not_get_through_is_tried_again(server: Any, project: Any) -> 
     server.answers = [(500, {}), (429, {"Retry-After": "0"})]
     with project(webhook(server), "fine", "broken") as loaded:
         run(loaded)
-    assert len({each.headers["idempotency-key"] for each in server.taken}) == 1
     assert len(told(server, 3)) == 3
+    assert len({each.headers["idempotency-key"] for each in server.taken}) == 1
 
 
 def test_what_never_gets_through_is_logged(server: Any, project: Any, caplog: pytest.LogCaptureFixture) -> None:

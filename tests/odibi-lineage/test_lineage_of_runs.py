@@ -352,6 +352,7 @@ def test_a_server_that_is_away_costs_one_deadline(
 ) -> None:
     server.answers = [500] * 1000
     assert run(project({"url": server.url, "deadline": "10ms"}, COPY, ONWARD))
+    outbox.report()
     assert len(server.headers) == 1
     assert caplog.text.count("is not sent") == 1
     assert "openlineage: 6 events are lost" in caplog.text
@@ -395,3 +396,15 @@ def test_options_that_make_no_sense_are_refused(project: Any, options: dict[str,
 
 def test_the_key_does_not_show() -> None:
     assert "s3cret" not in repr(OpenLineage(url="https://example.com", api_key=Secret("s3cret")))
+
+
+def test_destinations_are_remembered_up_to_a_bound() -> None:
+    def connect() -> Any:
+        raise AssertionError("there is nothing to send")
+
+    made = [outbox.outbox_for(("test", at), connect, 1.0) for at in range(60)]
+    assert [outbox.outbox_for(("test", at), connect, 1.0) for at in range(60)] == made
+    for at in range(60, 2 * outbox.MOST_OUTBOXES):
+        outbox.outbox_for(("test", at), connect, 1.0)
+    assert len(outbox._outboxes) == outbox.MOST_OUTBOXES
+    assert outbox.outbox_for(("test", 0), connect, 1.0) is not made[0]

@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from odibi.events import Event
     from odibi_alerts.notice import Notice
 
-LINGER = 0.8
-"""Seconds that :meth:`Alert.close` waits for what is still to be sent. The kernel takes an observer that is in one call
-for a second, when its run is over, for one that hangs, and would not tell it of the next run."""
-
 
 def _events(_: object, __: object, value: Sequence[str]) -> None:
     for name in value:
@@ -126,10 +122,13 @@ class Alert:
                     self._tell(notice)
 
     def close(self) -> None:
-        """Give what is still to be sent a moment; the rest goes on in the background. May be called twice."""
+        """Forget the run; may be called twice.
+
+        What is still to be sent is sent in the background, and the end of the process waits for it: a run's end waits
+        for this call, and not for a server.
+        """
         with self._lock:
             self._end()
-        outbox_for(self._key(), self.name).wait(LINGER)
 
     # --- the run ----------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from odibi_alerts.teams import TeamsAlert
 from odibi_alerts.webhook import WebhookAlert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _places: dict[str, Path] = {}
 _lock = threading.Lock()
@@ -105,9 +105,11 @@ class AlertSuite(ObserverSuite):
     """What the suites of all alerts share: they tell of everything."""
 
     @pytest.fixture(autouse=True)
-    def _listening(self) -> None:
-        """The server is there before a test counts threads."""
+    def _listening(self) -> Iterator[None]:
+        """The server is there before a test counts threads, and what an earlier test told is sent."""
         self.port()
+        yield
+        assert not settle(60)
 
     def told(self, place: Path) -> str:
         """What has come in once all is sent; that goes on after an alert is closed."""

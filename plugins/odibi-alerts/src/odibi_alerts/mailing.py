@@ -6,6 +6,7 @@ connection is shut down then.
 
 from __future__ import annotations
 
+import secrets
 import smtplib
 import socket
 import ssl
@@ -13,7 +14,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate
 from typing import TYPE_CHECKING, NamedTuple
 
 from odibi_alerts.posting import tls_context
@@ -45,7 +46,7 @@ def mail_of(sender: str, to: Sequence[str], subject: str, text: str, *, urgent: 
     mail["From"] = sender
     mail["To"] = ", ".join(to)
     mail["Date"] = formatdate()
-    mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
+    mail["Message-ID"] = f"<{secrets.token_hex(16)}@{sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
     if urgent:
         mail["Importance"] = "high"

@@ -28,6 +28,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 
 _log = logging.getLogger("odibi.alerts")
 _lock = threading.Lock()
+_random = random.SystemRandom()
+"""Of our own: what others draw from the module's is to be the same whether something is sent or not."""
+_ended = threading.Event()
 _outboxes: WeakValueDictionary[Hashable, Outbox] = WeakValueDictionary()
 
 
@@ -112,7 +115,7 @@ def deliver(attempt: Callable[[float], None], *, timeout: float, deadline: float
         try:
             attempt(max(0.1, min(timeout, until - time.monotonic())))
         except TryAgain as error:
-            rest = max(error.after, pause * random.uniform(0.5, 1.0))  # noqa: S311 - it only spreads attempts
+            rest = max(error.after, pause * _random.uniform(0.5, 1.0))
             if time.monotonic() + rest >= until:
                 raise
             time.sleep(rest)
@@ -130,11 +133,14 @@ def attempted(name: str, what: str, attempt: Callable[[float], None], *, timeout
     """
     try:
         deliver(attempt, timeout=timeout, deadline=deadline)
+        return
     except (Refused, TryAgain) as error:
-        _log.warning("%s could not tell that %s: %s", name, what, error)
+        words = str(error)
     except Exception as error:
         # Words of an error that nobody foresaw could quote an address, which is a secret.
-        _log.warning("%s could not tell that %s: %s", name, what, type(error).__name__)
+        words = type(error).__name__
+    if not _ended.is_set():  # else it was given up, and what goes wrong then is the end of the process
+        _log.warning("%s could not tell that %s: %s", name, what, words)
 
 
 def settle(patience: float) -> list[str]:
@@ -153,3 +159,4 @@ def settle(patience: float) -> list[str]:
 def _at_exit() -> None:
     for name in settle(PATIENCE):
         _log.warning("%s: alerts are not sent yet after %g s, and are given up", name, PATIENCE)
+    _ended.set()

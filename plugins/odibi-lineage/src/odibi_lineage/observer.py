@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
     from odibi.events import Event
 
-LINGER = 0.8
-"""Seconds that :meth:`OpenLineage.close` waits for what is still to be sent. The kernel takes an observer that is in
-one call for a second, when its run is over, for one that hangs, and would not tell it of the next run."""
-
 
 def _url(it: OpenLineage, _: object, value: str | None) -> None:
     if it.transport != "http":
@@ -96,11 +92,13 @@ class OpenLineage:
                 self._tell(told)
 
     def close(self) -> None:
-        """Give what is still to be sent a moment; the rest goes on in the background. May be called twice."""
+        """Forget the run; may be called twice.
+
+        What is still to be sent is sent in the background, and the end of the process waits for it: a run's end waits
+        for this call, and not for a server.
+        """
         self._teller = None
-        outbox = self._outbox()
-        outbox.wait(LINGER)
-        outbox.report()
+        self._outbox().report()
 
     def _tell(self, told: Told) -> None:
         self._outbox().put(partial(_event, told, self.namespace))

@@ -9,10 +9,9 @@ import atexit
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
 from odibi_lineage.transports import NotSent, Transport
 
@@ -31,12 +30,16 @@ PATIENCE = 5.0
 FIRST_PAUSE = 0.5
 """Seconds before the second attempt at an event, which double from one to the next."""
 
+MOST_OUTBOXES = 100
+"""Destinations that are remembered, with whether they are away; those that were used longest ago are forgotten."""
+
 AWAY = 30.0
 """Seconds for which nothing is sent to a destination that took no event for its deadline."""
 
 _log = logging.getLogger("odibi.lineage")
 _lock = threading.Lock()
-_outboxes: WeakValueDictionary[Hashable, Outbox] = WeakValueDictionary()
+_ended = threading.Event()
+_outboxes: OrderedDict[Hashable, Outbox] = OrderedDict()
 
 
 class Outbox:
@@ -51,7 +54,7 @@ class Outbox:
         self._connect = connect
         self._deadline = deadline
         self._waiting: deque[Make] = deque()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # on a lock that its holder may take again
         self._serving = False
         self._lost = 0
         self._away_until = 0.0
@@ -94,11 +97,16 @@ class Outbox:
             if transport is not None:
                 transport.close()
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is still to be sent."""
+        return self._serving
+
     def report(self) -> None:
         """Log how many events were lost since the last report."""
         with self._changed:
             lost, self._lost = self._lost, 0
-        if lost:
+        if lost and not _ended.is_set():
             _log.warning("openlineage: %d events are lost", lost)
 
     def _lose(self, why: str) -> None:
@@ -106,7 +114,7 @@ class Outbox:
         with self._changed:
             self._lost += 1
             first = self._lost == 1
-        if first:
+        if first and not _ended.is_set():  # else it was given up, and what goes wrong then is the end of the process
             _log.warning("openlineage: an event is not sent: %s", why)
 
     def _next(self) -> Make | None:
@@ -116,6 +124,12 @@ class Outbox:
                 self._waiting.clear()
             if self._waiting:
                 return self._waiting.popleft()
+            away = time.monotonic() < self._away_until
+        if not away:  # else there would be a line an event
+            self.report()
+        with self._changed:
+            if self._waiting:  # meanwhile
+                return self._next()
             self._serving = False
             self._changed.notify_all()
         return None
@@ -138,12 +152,13 @@ class Outbox:
 def outbox_for(key: Hashable, connect: Callable[[], Transport], deadline: float) -> Outbox:
     """The outbox of a destination, which all observers with the same options share."""
     with _lock:
-        found = _outboxes.get(key)
-        if found is None:
-            if not _outboxes:
-                atexit.unregister(_at_exit)
-                atexit.register(_at_exit)
-            _outboxes[key] = found = Outbox(connect, deadline)
+        if not _outboxes:
+            atexit.register(_at_exit)
+        found = _outboxes.pop(key, None) or Outbox(connect, deadline)
+        _outboxes[key] = found
+        idle = [each for each, outbox in _outboxes.items() if not outbox.busy and each != key]
+        for each in idle[: max(0, len(_outboxes) - MOST_OUTBOXES)]:
+            del _outboxes[each]
         return found
 
 
@@ -153,6 +168,15 @@ def settle(patience: float) -> bool:
     return all(outbox.wait(max(0.0, until - time.monotonic())) for outbox in list(_outboxes.values()))
 
 
+def report() -> None:
+    """Log how many events were lost, of each destination."""
+    for outbox in list(_outboxes.values()):
+        outbox.report()
+
+
 def _at_exit() -> None:
-    if not settle(PATIENCE):
+    settled = settle(PATIENCE)
+    report()
+    if not settled:
         _log.warning("openlineage: events are not sent yet after %g s, and are given up", PATIENCE)
+    _ended.set()
