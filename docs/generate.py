@@ -376,7 +376,7 @@ def _plain_type(kind: Any) -> str:
 
 def option() -> str:
     """How a component declares its options."""
-    from odibi.contracts.option import option as declare
+    from odibi.contracts.options import option as declare
 
     intro = f"""
         A component is an attrs class; its fields are its options, each declared with `odibi.option`, which every field

@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # importing it would cost more than everything else here
 if TYPE_CHECKING:
     from odibi.api import Pipeline, load, node, run
     from odibi.contracts.format import WriteMode
-    from odibi.contracts.option import option
+    from odibi.contracts.options import option
     from odibi.contracts.secret import Secret
     from odibi.errors import ConfigError, OdibiError, RunFailed
     from odibi.functions import transform
@@ -41,7 +41,7 @@ _HOMES = {
     "api": ("Pipeline", "load", "node", "run"),
     "functions": ("transform",),
     "contracts.format": ("WriteMode",),
-    "contracts.option": ("option",),
+    "contracts.options": ("option",),
     "contracts.secret": ("Secret",),
     "errors": ("ConfigError", "OdibiError", "RunFailed"),
     "hookspecs": ("hookimpl",),

@@ -434,7 +434,7 @@ class OptionField:
         name: the attribute's name.
         type: resolved.
         default: :data:`NO_DEFAULT` if it must be given.
-        help, aliases, only, secret, is_path, connection: as :func:`odibi.contracts.option.option` was told.
+        help, aliases, only, secret, is_path, connection: as :func:`odibi.contracts.options.option` was told.
         attribute: as attrs knows it; ``None`` if the option is known from a manifest.
     """
 

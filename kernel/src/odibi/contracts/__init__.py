@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from odibi.contracts.format import Format, Source, TableFormat, Target, WriteMode, WriteReport
     from odibi.contracts.metric import Kind, Measurement, MetricSink, ScrapedSink
     from odibi.contracts.observer import NOTICE, Observer, PlannedNode, RunFacts
-    from odibi.contracts.option import option
+    from odibi.contracts.options import option
     from odibi.contracts.secret import Secret, SecretStore
     from odibi.contracts.storage import ABSENT, ALWAYS, FolderStorage, Match, Stat, Storage, check_path
     from odibi.contracts.transform import Transform, TransformContext
@@ -55,7 +55,7 @@ FAMILIES: tuple[str, ...] = (
 """The families of components, in the order in which they are listed."""
 
 _HOMES = {
-    "option": ("option",),
+    "options": ("option",),
     "bounds": ("Bound",),
     "engine": (
         "BoundedEngine",

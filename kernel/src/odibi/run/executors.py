@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 
 if TYPE_CHECKING:
     from odibi.contracts.executor import Work

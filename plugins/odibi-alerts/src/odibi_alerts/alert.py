@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from odibi.contracts.amounts import duration
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.contracts.secret import Secret
 from odibi.events import RunFinished, RunStarted
 from odibi_alerts.notice import EVENTS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.contracts.secret import Secret
 from odibi_alerts.addresses import check_mail_address
 from odibi_alerts.alert import Alert

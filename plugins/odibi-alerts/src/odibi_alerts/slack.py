@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi_alerts.hook import HookAlert, mentioned
 from odibi_alerts.notice import clean
 from odibi_alerts.templates import filled_in

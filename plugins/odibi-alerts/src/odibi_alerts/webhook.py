@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.contracts.secret import Secret
 from odibi_alerts.hook import HookAlert, as_secret
 from odibi_alerts.templates import filled_in

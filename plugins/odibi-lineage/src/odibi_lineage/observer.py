@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from odibi.contracts.amounts import duration
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.contracts.secret import Secret
 from odibi.events import RunFinished, RunStarted
 from odibi_lineage.outbox import Outbox, outbox_for

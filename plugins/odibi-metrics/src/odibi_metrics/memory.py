@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi_metrics.files import replaced
 from odibi_metrics.series import Store, plain, rows
 from odibi_metrics.sketch import Sketch

@@ -11,7 +11,7 @@ import attrs
 
 from odibi.contracts.measured import BY_NAME
 from odibi.contracts.metric import Kind
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.contracts.secret import Secret
 from odibi.errors import Transient
 from odibi_metrics.addresses import plain_url, seconds

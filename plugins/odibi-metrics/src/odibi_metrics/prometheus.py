@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from odibi.contracts.metric import Kind
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.contracts.secret import Secret
 from odibi_metrics.addresses import plain_url, port, seconds
 from odibi_metrics.buckets import BOUNDS, Buckets, checked

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from odibi.contracts.metric import Kind
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.errors import Transient
 from odibi_metrics.addresses import port as a_port
 from odibi_metrics.series import Store, rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from odibi.contracts.executor import State
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.contracts.secret import Secret
 from odibi.events import (
     NodeFinished,

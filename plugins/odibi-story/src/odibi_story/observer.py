@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 
 from odibi.contracts.observer import Observer
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.contracts.storage import Storage
 from odibi.errors import StorageError
 from odibi.events import Event, NodeFinished, NodeRetried, NodeStarted, PluginFailed, RunFinished, RunStarted

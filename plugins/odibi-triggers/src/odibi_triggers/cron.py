@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi_triggers.cron_fields import CronFields, compiled
 from odibi_triggers.moments import check_after, given, named, since_epoch
 from odibi_triggers.wall_clock import DAY, EPOCH, WallClock, wall_clock

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi_triggers.moments import check_after, microseconds, named, read_moment
 from odibi_triggers.wall_clock import wall_clock
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from odibi.contracts.amounts import duration
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi_triggers.moments import at_microsecond, check_after, given, microseconds, named
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from odibi.contracts.executor import Outcome, State
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 
 if TYPE_CHECKING:
     from odibi.contracts.executor import Task, Work

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from odibi.contracts.metric import Kind
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

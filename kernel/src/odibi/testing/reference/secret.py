@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.contracts.secret import Secret
 from odibi.errors import AccessDenied, InvalidPath, NotFound, StorageError, Transient
 

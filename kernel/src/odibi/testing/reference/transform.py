@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.errors import Cancelled, TransformError
 from odibi.testing.reference.engine import RowsFrame
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.contracts.trigger import Batch
 
 if TYPE_CHECKING:

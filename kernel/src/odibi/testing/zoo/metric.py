@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from odibi.contracts.metric import Kind, Measurement
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.testing.metric import Key, MetricSuite, Value, key
 from odibi.testing.reference.metric import MemoryMetrics, Series
 from odibi.testing.zoo import Zoo

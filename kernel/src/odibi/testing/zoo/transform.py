@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from odibi.contracts.option import option
+from odibi.contracts.options import option
 from odibi.errors import Cancelled, TransformError
 from odibi.testing.component import PLANTED
 from odibi.testing.frames import Table
