@@ -53,12 +53,15 @@ def test_the_run_command_works_from_a_clone_twice(readme: str, clone: Path, envi
         assert said in done.stdout
         assert "20 of 20 nodes" in done.stdout
     assert (clone / "examples/flights/out/lake/gold/carrier_scorecard.csv").is_file()
+    stories = clone / "examples/flights/out/reports/stories"
+    assert {page.parent.name for page in stories.rglob("*.html")} == {"bronze", "silver", "gold"}
     made = subprocess.run([clone / ".venv/bin/pip", "freeze"], capture_output=True, text=True, check=True).stdout
     assert [line.rpartition("/")[2] for line in made.splitlines() if line.startswith("odibi-")] == [
         "kernel",
         "odibi-local",
         "odibi-pandas",
+        "odibi-story",
     ]
     ours = [line for line in made.splitlines() if line.startswith("odibi")]
-    assert len(ours) == 3
+    assert len(ours) == 4
     assert all(f"@ file://{clone}" in line for line in ours), "one came from somewhere else"

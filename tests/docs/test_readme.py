@@ -36,7 +36,7 @@ def test_a_quickstart_is_one_command_that_does_all_of_its_set_up(readme: str, wh
 def test_the_run_command_installs_from_the_clone_alone(readme: str) -> None:
     installed = next(line for line in command(readme, "run").splitlines() if "pip install" in line)
     ours = [word for word in installed.split() if "odibi" in word or word.endswith("kernel")]
-    assert ours == ["./kernel", "./plugins/odibi-local", "./plugins/odibi-pandas"]
+    assert ours == ["./kernel", "./plugins/odibi-local", "./plugins/odibi-pandas", "./plugins/odibi-story"]
     assert all((ROOT / folder / "pyproject.toml").is_file() for folder in ours)
 
 
