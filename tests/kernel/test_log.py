@@ -321,3 +321,13 @@ def test_an_embedded_run_touches_no_logging(tmp_path: Path, capsys: pytest.Captu
     assert odibi.Pipeline("p", [odibi.node(node)], engine=None).run().ok
     assert seen == [(None, False, root, False)]
     assert capsys.readouterr().err == ""
+
+
+def test_loggers_made_while_a_command_logs_are_of_the_same_class() -> None:
+    """Else a function whose module has a logger would have another fingerprint under a command than elsewhere."""
+    before = logging.getLoggerClass()
+    with logging_to_stderr(logging.INFO, Redactor()):
+        assert structlog.is_configured()
+        assert logging.getLoggerClass() is before
+        assert type(logging.getLogger("odibi-tests.made-meanwhile")) is before
+    assert logging.getLoggerClass() is before

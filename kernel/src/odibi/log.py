@@ -191,6 +191,11 @@ def _structlog_logged(metadata: dict[str, Any]) -> Iterator[None]:
     if structlog is None or structlog.is_configured():
         yield
         return
+    # structlog's factory makes its own class that of all loggers to come. Those of the project's modules are to be of the
+    # same class whoever runs it.
+    before = logging.getLoggerClass()
+    factory = structlog.stdlib.LoggerFactory()
+    logging.setLoggerClass(before)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -199,7 +204,7 @@ def _structlog_logged(metadata: dict[str, Any]) -> Iterator[None]:
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=factory,
     )
     try:
         yield
