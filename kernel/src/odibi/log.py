@@ -191,8 +191,8 @@ def _structlog_logged(metadata: dict[str, Any]) -> Iterator[None]:
     if structlog is None or structlog.is_configured():
         yield
         return
-    # structlog's factory makes its own class that of all loggers to come. Those of the project's modules are to be of the
-    # same class whoever runs it.
+    # structlog's factory makes its own class that of all loggers to come. Those of the project's modules are to be of
+    # the same class whoever runs it.
     before = logging.getLoggerClass()
     factory = structlog.stdlib.LoggerFactory()
     logging.setLoggerClass(before)
