@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from odibi.contracts import Bound
 from odibi.errors import DataError
+from odibi.testing.engine_bounds import BoundPromises
+from odibi_pandas.engine import PandasEngine
 from odibi_pandas.formats.csv import CsvFormat
 from odibi_pandas.formats.parquet import ParquetFormat
 from odibi_pandas.inference import Rules, is_by_value
@@ -328,3 +330,11 @@ def test_a_quote_that_is_open_at_the_end_of_a_column_that_is_not_wanted(lake: An
 )
 def test_rules_by_which_a_value_means_the_same_beside_any_other(rules: Rules, expected: bool) -> None:
     assert is_by_value(rules) is expected
+
+
+class TestTheContractOnCsv(BoundPromises):
+    """What the kit asks of bounds and tails; its suite of the engine is on Parquet, which has no tails."""
+
+    component = PandasEngine
+    format = CsvFormat
+    format_name = "csv"

@@ -36,7 +36,10 @@ KEYED = Table.of(
 
 
 class BoundPromises(EngineBase):
-    """Tests of :attr:`odibi.contracts.format.Source.after`, and of what goes with it; left out for an engine without the capability."""
+    """Tests of :attr:`odibi.contracts.format.Source.after`, and of what goes with it.
+
+    They are left out for an engine without the capability.
+    """
 
     def bounded(self, bench: Bench, path: str, bound: Bound, columns: list[str] | None = None) -> list[Table]:
         """What is read there, whole and in chunks."""
