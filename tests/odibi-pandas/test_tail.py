@@ -157,6 +157,17 @@ def test_the_tail_gives_what_the_whole_gives(
         above = newest if newest is not None else above
 
 
+def test_the_rows_beside_which_a_row_is_converted_do_not_matter(lake: Any) -> None:
+    """Here the whole converts the last old rows, which have to be cleaned, together with the new ones."""
+    text = f"{HEAD}\n" + "".join(f"{at},{at}.5,2024-01-0{at % 9 + 1}\n" for at in range(70_000)) + "70000, 1 ,NA\n"
+    put(lake, text)
+    mark = from_mark(lake, None, None)[1]
+    put(lake, text + '70001,"NA"," 2024-01-01 "\n70002,nan,2024-02-01\n70003,"2",\n')
+    found, _ = from_mark(lake, 70_000, mark)
+    assert found.equals(whole(lake, 70_000))
+    assert found["a"].to_pylist() == [None, None, 2.0]
+
+
 OLD = f"{HEAD}\n" + "".join(f"{at},{at / 4},text {at}\n" for at in range(100))
 NEW = "100,5.5,one\n101,6,two\n"
 
@@ -309,6 +320,22 @@ def test_a_quote_that_is_open_at_the_end_of_a_column_that_is_not_wanted(lake: An
         put(lake, f"{HEAD}\n{text}")
         with pytest.raises(DataError, match="never closed"):
             lake.read(PATH, CSV, columns=columns)
+
+
+@pytest.mark.parametrize("more", [{}, {"max_rows": 2}, {"max_rows": 5}, {"on_bad_lines": "collect"}, {"trim": True}])
+def test_the_last_column_comes_only_where_it_is_wanted(lake: Any, more: dict[str, Any]) -> None:
+    put(lake, f"{HEAD}\n1,x,v\n2,y,\n3,z,u\n")
+    for columns in (("id",), ("a", "id")):
+        table = lake.engine.to_arrow(lake.read(PATH, CsvFormat(**more), columns=columns))
+        assert table["id"].to_pylist() == [1, 2, 3][: more.get("max_rows")]
+        assert [name for name in table.column_names if name != "_bad_line"] == list(columns)
+
+
+def test_what_is_no_text_in_a_column_that_is_not_wanted_is_no_matter(lake: Any) -> None:
+    put(lake, OLD.encode() * 1000 + b"100,1,\xff\n")
+    with pytest.raises(DataError, match="not utf-8"):
+        lake.read(PATH, CSV)
+    assert len(lake.read(PATH, CSV, columns=("id", "a"))) == 101_000
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ class _Reading:
             seen += batch.num_rows
             table = batch.select(wanted)
             if self._format.max_rows is not None and seen > self._format.max_rows:
-                table = batch.slice(0, self._format.max_rows - begin)
+                table = table.slice(0, self._format.max_rows - begin)
             if seen > skip:
                 yield self._finished(table.slice(max(skip - begin, 0)), typed, max(begin, skip))
             if self._format.max_rows is not None and seen >= self._format.max_rows:
