@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         LazyEngine,
         Progress,
         Session,
+        TailedEngine,
     )
     from odibi.contracts.executor import Executor, Outcome, State, Task, Usage, Work
     from odibi.contracts.format import Format, Source, TableFormat, Target, WriteMode, WriteReport
@@ -68,6 +69,7 @@ _HOMES = {
         "LazyEngine",
         "Progress",
         "Session",
+        "TailedEngine",
     ),
     "storage": ("ABSENT", "ALWAYS", "FolderStorage", "Match", "Stat", "Storage", "check_path"),
     "format": ("Format", "Source", "TableFormat", "Target", "WriteMode", "WriteReport"),
@@ -145,6 +147,7 @@ __all__ = [
     "State",
     "Storage",
     "TableFormat",
+    "TailedEngine",
     "Target",
     "Task",
     "Transform",

@@ -56,6 +56,7 @@ CAPABILITIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "lazy": ("none", "Computes frames when somebody needs their rows (LazyEngine)."),
         "datasets": ("none", "Keeps results as objects in the storage of a cache (DatasetEngine)."),
         "bounds": ("none", "Reads the rows above and up to a value of a column (BoundedEngine)."),
+        "tails": ("none", "Reads of a source that only grew what was appended, and no more (TailedEngine)."),
         "keys": ("none", "Tells the rows of a frame by their keys, so that late ones can be read once (KeyedEngine)."),
     },
     "storage": {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol, runtime_checkable
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from odibi.contracts.bounds import Bound, Value
     from odibi.contracts.format import Source, Target, WriteReport
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 Frame = Any
 """A table value of some engine. The kernel never looks inside one."""
+
+Mark = Mapping[str, Any]
+"""How far an engine read a source: JSON values, which the kernel keeps and never looks at."""
 
 
 @attrs.frozen
@@ -278,6 +282,32 @@ class BoundedEngine(Engine, Protocol):
         Raises:
             DataError: there is no such column, its type has no order to go by (truth values, lists), or the value is a
                 moment finer than a microsecond, which Python, and so a bound, cannot hold.
+        """
+        ...
+
+
+@runtime_checkable
+class TailedEngine(BoundedEngine, Protocol):
+    """An engine that may read of a source that only grew what was appended alone. Has the capability ``tails``."""
+
+    def read_from(self, source: Source, mark: Mark | None) -> tuple[Frame, Mark | None]:
+        """What :meth:`Engine.read` gives, rows, order and types, at whatever cost that takes.
+
+        A mark is used where it is sure to change nothing in the result, and else it is as if there were none: also one
+        of another source or version, and any other JSON value. That the beginning of a source is as it was has to be
+        known, and not to be guessed from some of it.
+
+        Args:
+            source: with bounds.
+            mark: from a read of a source whose rows, all that are not null, have values up to ``source.after.above``;
+                it may have gone through JSON. ``None`` if there is none.
+
+        Returns:
+            The frame, and the mark of what was read for it. ``None`` if there is no use in one. Only that mark goes
+            with the values of this frame, as the source may have grown before or since.
+
+        Raises:
+            DataError: as :meth:`Engine.read`.
         """
         ...
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from odibi.contracts.bounds import Value
     from odibi.contracts.checkpoint import CheckpointStore, RunLock, RunRecord
-    from odibi.contracts.engine import BoundedEngine, Engine, Frame, KeyedEngine
+    from odibi.contracts.engine import BoundedEngine, Engine, Frame, KeyedEngine, Mark, TailedEngine
     from odibi.contracts.executor import Outcome
     from odibi.contracts.format import Source
     from odibi.model import Incremental, Node, Pipeline, Read
@@ -61,6 +61,7 @@ class Increment:
         nonce: what tells it from any other increment.
         run_id: the run that pinned it last.
         window: the keys by which late rows are known to have been read; ``None`` if none are read.
+        mark: how far the engine read the source when it found ``upto``; ``None`` if it does not tell.
     """
 
     column: str
@@ -70,6 +71,7 @@ class Increment:
     nonce: str = ""
     run_id: str = ""
     window: Window | None = None
+    mark: Mark | None = None
 
     def told(self) -> dict[str, Any]:
         """What the store keeps; JSON values."""
@@ -83,6 +85,8 @@ class Increment:
         }
         if self.window is not None:
             told["window"] = self.window.told()
+        if self.mark is not None:
+            told["mark"] = self.mark
         return told
 
     @classmethod
@@ -95,7 +99,8 @@ class Increment:
         try:
             above, upto = (None if told[key] is None else from_json(told[key]) for key in ("above", "upto"))
             window = Window.of(told["window"]) if told.get("window") is not None else None
-            return cls(told["column"], above, upto, told["source"], told["nonce"], told["run"], window)
+            known = (told["column"], above, upto, told["source"], told["nonce"], told["run"])
+            return cls(*known, window, told.get("mark"))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"what the checkpoint store says of it cannot be read: {error}",
@@ -266,7 +271,7 @@ class Increments:
             self._require(name, engine_name, "keys", "tell rows by their keys", "'lateness' and 'key'")
             seen = self._window(name, it)
             low = lowest(seen, it.above, lateness, where)
-        frame = engine.read(attrs.evolve(source, after=Bound(it.column, low)))
+        frame, mark = self._frame(name, engine_name, engine, attrs.evolve(source, after=Bound(it.column, low)))
         newest = cast("BoundedEngine", engine).newest(frame, it.column)
         if it.above is not None and (newest is None or newest < it.above):  # type: ignore[operator]
             newest = it.above
@@ -276,16 +281,31 @@ class Increments:
         if seen is not None and lateness is not None:
             keyed = cast("KeyedEngine", engine)
             frame, window = first(keyed, frame, it.column, newest, seen, lateness, where)
-        return frame, attrs.evolve(it, above=low, upto=newest, run_id=self._run_id, window=window)
+        return frame, attrs.evolve(it, above=low, upto=newest, run_id=self._run_id, window=window, mark=mark)
 
     def _pinned(self, name: str, engine_name: str, engine: Engine, source: Source, pin: Increment) -> Frame:
         """The rows of an increment whose upper bound is known, whatever has come meanwhile."""
-        frame = engine.read(attrs.evolve(source, after=Bound(pin.column, pin.above, pin.upto)))
+        bound = Bound(pin.column, pin.above, pin.upto)
+        frame, _ = self._frame(name, engine_name, engine, attrs.evolve(source, after=bound))
         if pin.window is None:
             return frame
         self._require(name, engine_name, "keys", "tell rows by their keys", "'lateness' and 'key'")
         keyed, seen = cast("KeyedEngine", engine), self._window(name, pin)
         return again(keyed, frame, pin.column, seen, pin.window, f"node '{name}'")
+
+    def _frame(self, name: str, engine_name: str, engine: Engine, source: Source) -> tuple[Frame, Mark | None]:
+        """The rows that ``source`` means, and how far it was read for them.
+
+        An engine that can is told how far it was read when the watermark was found: of the rows up to there, none is
+        above the watermark. Where late rows are looked for, some are.
+        """
+        can = self._resources.host.capability("engine", engine_name, "tails").is_there
+        if not can or self._incremental(name).lateness is not None:
+            return engine.read(source), None
+        done = self._done.get(name)
+        assert source.after is not None
+        known = done.mark if done is not None and done.upto == source.after.above else None
+        return cast("TailedEngine", engine).read_from(source, known)
 
     def _window(self, name: str, it: Increment) -> Window:
         """The keys that are known before an increment; if there are none, those to come are above its lower bound."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from odibi.testing.engine_base import PEOPLE, Bench, EngineBase
 from odibi.testing.frames import Table, assert_same
 
 if TYPE_CHECKING:
-    from odibi.contracts.engine import BoundedEngine, KeyedEngine
+    from odibi.contracts.engine import BoundedEngine, KeyedEngine, TailedEngine
 
 NUMBERS = (9, 100, 20240103, -5, 10, 0, 9)
 """In an order that is neither theirs nor that of their texts; one of them comes twice."""
@@ -35,7 +36,10 @@ KEYED = Table.of(
 
 
 class BoundPromises(EngineBase):
-    """Tests of :attr:`odibi.contracts.format.Source.after`; left out for an engine without the capability."""
+    """Tests of :attr:`odibi.contracts.format.Source.after`, and of what goes with it.
+
+    They are left out for an engine without the capability.
+    """
 
     def bounded(self, bench: Bench, path: str, bound: Bound, columns: list[str] | None = None) -> list[Table]:
         """What is read there, whole and in chunks."""
@@ -133,6 +137,61 @@ class BoundPromises(EngineBase):
             engine.newest(frame, "when")
         with pytest.raises(DataError):
             engine.newest(bench.frame(Table.of(yes=("bool", [True, False]))), "yes")
+
+    # --- tails ------------------------------------------------------------------------------------------------------
+
+    def read_from(self, bench: Bench, name: str, above: int | None, mark: Any) -> tuple[Table, Any]:
+        """What is read there with a mark, and the next mark, as it comes back from where it is kept."""
+        engine: TailedEngine = bench.engine  # type: ignore[assignment]
+        source = attrs.evolve(bench.source(f"in/{name}{bench.format.extensions[0]}"), after=Bound("id", above))
+        frame, mark = engine.read_from(source, mark)
+        found = bench.table(frame)
+        assert_same(found, bench.table(engine.read(source)), ordered=self.ordered)
+        return found, json.loads(json.dumps(mark))
+
+    @needs("tails")
+    def test_a_source_that_grows(self, bench: Bench) -> None:
+        """What came since a mark is what is above the watermark, time and again, and if there is nothing."""
+        path, mark = f"in/grown{bench.format.extensions[0]}", None
+        for above, ids in ((None, (3, 1, 2)), (3, (3, 1, 2, 5, 4)), (5, (3, 1, 2, 5, 4)), (5, (3, 1, 2, 5, 4, 6))):
+            bench.write(_rows(ids), path)
+            found, mark = self.read_from(bench, "grown", above, mark)
+            assert [row[0] for row in found.rows] == [it for it in ids if above is None or it > above]
+
+    @needs("tails")
+    @pytest.mark.parametrize(
+        "later",
+        [
+            _rows([9, 1, 2, 4]),
+            _rows([1, 9, 2, 4]),
+            _rows([1, 2, 9, 4]),
+            _rows([9, 8]),
+            _rows([7, 8, 9, 6, 5, 4]),
+            Table.of(at=("int64", [0, 1, 2, 3]), id=("int64", [1, 2, 3, 4])),
+            Table.of(id=("int64", [1, 2, 3, 4]), at=("string", ["0", "1", "2", "x"])),
+        ],
+        ids=["first", "second", "last", "shrunk", "replaced", "columns", "types"],
+    )
+    def test_a_source_that_did_not_only_grow(self, bench: Bench, later: Table) -> None:
+        """A row that was changed in its place, and is newer by that, is not passed over."""
+        path = f"in/changed{bench.format.extensions[0]}"
+        bench.write(_rows([1, 2, 3]), path)
+        _, mark = self.read_from(bench, "changed", None, None)
+        bench.write(later, path)
+        found, _ = self.read_from(bench, "changed", 3, mark)
+        ids = [row[list(later.types).index("id")] for row in later.rows]
+        assert [row[list(found.types).index("id")] for row in found.rows] == [it for it in ids if it > 3]
+
+    @needs("tails")
+    def test_marks_of_something_else(self, bench: Bench) -> None:
+        """Of another source, of another version or engine: as good as none."""
+        for name, ids in (("one", (1, 2, 3)), ("other", (4, 5, 6, 7))):
+            bench.write(_rows(ids), f"in/{name}{bench.format.extensions[0]}")
+        _, mark = self.read_from(bench, "one", None, None)
+        changed = [{**mark, key: "x"} for key in mark] if isinstance(mark, dict) else []
+        for each in (mark, *changed, {}, {"version": 1}, [], "x", 7):
+            found, _ = self.read_from(bench, "other", 3, each)
+            assert [row[0] for row in found.rows] == [4, 5, 6, 7]
 
     # --- keys -------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from odibi.contracts.bounds import Bound, Value
-    from odibi.contracts.engine import FrameInfo, Session
+    from odibi.contracts.engine import FrameInfo, Mark, Session
     from odibi.contracts.format import Source, Target, WriteReport
 
 # pandas, pyarrow and duckdb are imported where they are used: this module is also read to learn the engine's options.
@@ -34,7 +34,12 @@ class PandasEngine:
 
     frame_type: ClassVar[str] = "pandas:DataFrame"
     dialect: ClassVar[str] = "duckdb"
-    capabilities: ClassVar[Mapping[str, str]] = {"bounds": "full", "keys": "full"}
+    capabilities: ClassVar[Mapping[str, str]] = {
+        "bounds": "full",
+        "keys": "full",
+        "tails": "partial: of one CSV file in UTF-8, without compression, and with options that leave each row a"
+        " meaning of its own",
+    }
 
     threads: int = option(
         1,
@@ -134,6 +139,14 @@ class PandasEngine:
         from odibi_pandas.bounds import newest
 
         return newest(frame, column)
+
+    def read_from(self, source: Source, mark: Mark | None) -> tuple[Any, Mark | None]:
+        """The rows that are meant, of what was appended since ``mark`` alone if that is the same."""
+        if not hasattr(source.format, "read_object"):
+            return self.read(source), None
+        from odibi_pandas.tail import read_from
+
+        return read_from(source, mark)
 
     def digests(self, frame: Any, key: Sequence[str], bound: Bound) -> Iterator[tuple[int, bytes, Value]]:
         """Place, digest of the key and value of each row that ``bound`` means."""

@@ -68,12 +68,19 @@ DATES_ONLY = Rules(kinds=frozenset({Kind.DATE, Kind.MOMENT, Kind.MOMENT_NS, Kind
 
 
 class Inference:
-    """Finds the kind of one column from its parts, in any order."""
+    """Finds the kind of one column from its parts, in any order.
 
-    def __init__(self, rules: Rules) -> None:
+    Args:
+        rules: how values are written.
+        known: what :attr:`found` was for other parts of it; what is found then is of all.
+    """
+
+    def __init__(self, rules: Rules, known: Kind | None = None) -> None:
         self._rules = rules
-        self._fitting = set(rules.kinds)
-        self._seen = False
+        # Kinds before the known one were refused by a value already, and those after it are not asked for: if the
+        # known one does not fit the other parts, only looking at all of them tells which does.
+        self._fitting = set(rules.kinds) if known is None else {known} & rules.kinds
+        self._seen = known is not None
 
     def observe(self, column: pa.ChunkedArray) -> None:
         """Take in some of the column's values."""
@@ -88,6 +95,11 @@ class Inference:
     def kind(self) -> Kind:
         """The strictest kind that fits all values seen; text if there were none."""
         return min(self._fitting, default=Kind.TEXT) if self._seen else Kind.TEXT
+
+    @property
+    def found(self) -> Kind | None:
+        """The same where more parts can only make it looser; ``None`` as long as there was no value to tell it by."""
+        return self.kind if self._seen or not self._fitting else None
 
     def _check(self, column: pa.ChunkedArray) -> None:
         fitting: set[Kind] = set()
@@ -127,6 +139,30 @@ def as_kind(column: pa.ChunkedArray, kind: Kind, rules: Rules, *, trusted: bool 
         return convert(cleaned(column, rules, number=kind in (Kind.INTEGER, Kind.FLOAT)), rules, trusted)
     except pa.ArrowInvalid:
         return None
+
+
+def is_by_value(rules: Rules) -> bool:
+    """Whether what becomes of a text depends on that text alone, whatever stands beside it in a chunk.
+
+    Texts are cleaned only where one of the chunk has to be, which must change nothing in the others: no marker may be
+    a value as well, no word of truth may have white space around it, and no text with groups of digits may be a number
+    as it stands.
+    """
+    import pyarrow as pa
+
+    if rules.thousands is not None and (rules.thousands == rules.decimal or rules.thousands.isalnum()):
+        return False
+    if rules.decimal.isalnum() or rules.decimal in "+- ":
+        return False
+    if any(word != word.strip() for word in (*rules.true_values, *rules.false_values)):
+        return False
+    for marker in rules.markers:
+        column = pa.chunked_array([[marker]], pa.string())
+        for kind in rules.kinds:
+            values = as_kind(column, kind, rules)
+            if values is None or values.null_count == 0:
+                return False
+    return True
 
 
 def cleaned(column: pa.ChunkedArray, rules: Rules, *, number: bool) -> pa.ChunkedArray:

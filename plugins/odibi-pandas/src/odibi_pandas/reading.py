@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 import attrs
 
@@ -13,8 +13,8 @@ from odibi_pandas import partitions
 from odibi_pandas.bounds import within
 from odibi_pandas.formats.base import FileFormat, chosen, rechunked
 from odibi_pandas.frames import from_table, to_table
-from odibi_pandas.snapshot import Changed, Snapshot, snapshot
-from odibi_pandas.survey import Survey
+from odibi_pandas.snapshot import Changed, snapshot
+from odibi_pandas.survey import Layout, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from odibi.contracts.finding import Part
     from odibi.contracts.format import Format, Source
 
-_CHUNK = 1 << 16
+T = TypeVar("T")
+
+CHUNK = 1 << 16
 """Rows that are looked at together when only some of them are meant."""
 
 _TRIES = 5
@@ -46,10 +48,15 @@ def read(source: Source, engine: Engine) -> Any:
     """The data at ``source`` as one frame; see :meth:`odibi.contracts.Engine.read`."""
     if not hasattr(source.format, "read_object"):
         return _table(source, engine)
+    return persistently(lambda: _read(source))
+
+
+def persistently(attempted: Callable[[], T]) -> T:
+    """What ``attempted`` returns once the parts stay as they are while it reads them."""
     attempt = 1
     while True:
         try:
-            return _read(source)
+            return attempted()
         except Changed:
             if attempt == _TRIES:
                 raise
@@ -92,7 +99,7 @@ def _read(source: Source) -> Any:
 
     if source.after is not None:
         # What is passed over is never in memory at once.
-        return from_table(pa.concat_tables(_tables(source, _CHUNK)))
+        return from_table(pa.concat_tables(_tables(source, CHUNK)))
     with _reader(source) as reader:
         survey = reader.survey()
         loaded = []
@@ -115,23 +122,14 @@ def _read_chunks(source: Source, rows: int) -> Iterator[Any]:
 def _tables(source: Source, rows: int) -> Iterator[pa.Table]:
     """The rows that are meant, of ``rows`` at a time; at least one table."""
     with _reader(source) as reader:
-        survey = reader.survey()
-        for part in reader.parts:
-            reader.look_at(part, rows, survey)
-        layout = survey.layout()
-        for part in reader.parts:
-            for table in reader.load_chunks(part, rows, source.after):
-                whole = reader.completed(layout.settle(table, reader.name(part)), part)
-                if source.after is not None:
-                    whole = within(whole, source.after, reader.name(part))
-                yield reader.ordered(whole)
+        yield from reader.settled(rows, reader.surveyed(rows).layout())
 
 
 @contextmanager
-def _reader(source: Source) -> Iterator[_Reader]:
+def _reader(source: Source) -> Iterator[Reader]:
     format_ = own(source.format)  # type: ignore[arg-type]
     with snapshot(source, partitioned=format_.partition_columns) as parts:
-        yield _Reader(source, format_, parts)
+        yield Reader(source, format_, parts)
 
 
 def _cut(frame: Any, rows: int) -> Iterator[Any]:
@@ -158,10 +156,20 @@ def own(format_: Format) -> FileFormat:
     return format_ if isinstance(format_, FileFormat) else _Foreign(format=format_)
 
 
-class _Reader:
+class Parts(Protocol):
+    """Where a reader has its parts from, such as a :class:`~odibi_pandas.snapshot.Snapshot`."""
+
+    parts: list[Part]
+
+    def open(self, part: Part) -> AbstractContextManager[BinaryIO]:
+        """The part as a file at its start."""
+        ...
+
+
+class Reader:
     """The parts of one source, and what they have in common."""
 
-    def __init__(self, source: Source, format_: FileFormat, snapshot: Snapshot) -> None:
+    def __init__(self, source: Source, format_: FileFormat, snapshot: Parts) -> None:
         self._source = source
         self._format = format_
         self._snapshot = snapshot
@@ -201,6 +209,23 @@ class _Reader:
                     yield from self._format.load_within(file, rows, name=name, columns=wanted, bound=bound)
             except DataError as error:
                 raise self._hinted(error, part) from error.__cause__
+
+    def surveyed(self, rows: int, known: Mapping[str, str | None] | None = None) -> Survey:
+        """What all parts have in common, looked at ``rows`` rows at a time; ``known`` as for :class:`Survey`."""
+        survey = Survey(self._format, known)
+        for part in self.parts:
+            self.look_at(part, rows, survey)
+        return survey
+
+    def settled(self, rows: int, layout: Layout) -> Iterator[pa.Table]:
+        """The rows that are meant as ``layout`` says, of ``rows`` at a time; at least one table."""
+        bound = self._source.after
+        for part in self.parts:
+            for table in self.load_chunks(part, rows, bound):
+                whole = self.completed(layout.settle(table, self.name(part)), part)
+                if bound is not None:
+                    whole = within(whole, bound, self.name(part))
+                yield self.ordered(whole)
 
     def look_at(self, part: Part, rows: int, survey: Survey) -> None:
         """Take a part into the survey, from its schema if the format knows it without reading all."""

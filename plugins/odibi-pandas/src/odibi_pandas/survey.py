@@ -78,9 +78,10 @@ class Survey:
 
     Args:
         format_: says how texts are given types, and whether parts may have different columns.
+        known: what :meth:`found` told of other rows of the same columns; what is found then is of all of them.
     """
 
-    def __init__(self, format_: FileFormat) -> None:
+    def __init__(self, format_: FileFormat, known: Mapping[str, str | None] | None = None) -> None:
         self._format = format_
         self._rules = format_.rules()
         self._union = format_.union_by_name
@@ -89,6 +90,7 @@ class Survey:
         self._types: dict[str, tuple[Any, str]] = {}
         self._kinds: dict[str, Inference] = {}
         self._unknown: set[str] = set()
+        self._known = known or {}
 
     def add(self, table: pa.Table, name: str) -> None:
         """Take in a part, or a chunk of one.
@@ -104,7 +106,8 @@ class Survey:
         for field, column in zip(table.schema, table.columns, strict=True):
             if _is_text(field.type) and self._format.infers(field.name):
                 if field.name not in self._kinds:
-                    self._kinds[field.name] = Inference(self._rules)
+                    word = self._known.get(field.name)
+                    self._kinds[field.name] = Inference(self._rules, None if word is None else Kind[word])
                 self._kinds[field.name].observe(column)
 
     def layout(self) -> Layout:
@@ -123,6 +126,20 @@ class Survey:
             # A column without a single value is text to whoever computes with it, unless it was written so.
             fields.append(pa.field(name, pa.string() if pa.types.is_null(kind) and name in self._unknown else kind))
         return Layout(pa.schema(fields), kinds, self._rules or Rules())
+
+    def found(self) -> dict[str, str | None]:
+        """Column to the name of its kind, for those of text that are to be given a type, and to its type for others.
+
+        ``None`` stands for a column in which no value was that its kind could be told by.
+        """
+        result: dict[str, str | None] = {}
+        for name in self._names:
+            if name in self._kinds:
+                kind = self._kinds[name].found
+                result[name] = None if kind is None else kind.name
+            else:
+                result[name] = str(self._types[name][0])
+        return result
 
     def _add_names(self, names: list[str], name: str) -> None:
         if not self._first:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import io
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import attrs
 
@@ -31,7 +32,7 @@ from odibi.testing.reference.format import JsonLines
 from odibi.testing.zoo import Zoo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from odibi.contracts.bounds import Value
     from odibi.contracts.format import Source, Target
@@ -555,6 +556,43 @@ class TakesTheLastForTheNewest(RowsEngine):
     def newest(self, frame: RowsFrame, column: str) -> Value | None:
         found: Value | None = super().newest(frame, column)
         return frame.rows[-1][list(frame.types).index(column)] if frame.rows else found
+
+
+# --- tails ----------------------------------------------------------------------------------------------------------
+
+
+class _Tailed(RowsEngine):
+    """An engine that counts the rows that it read, and gives those after them."""
+
+    capabilities: ClassVar[Mapping[str, str]] = {**RowsEngine.capabilities, "tails": "full"}
+
+    def known(self, mark: Any) -> int:
+        """How many rows it takes to have been read."""
+        raise NotImplementedError
+
+    def read_from(self, source: Source, mark: Any) -> tuple[RowsFrame, Mapping[str, Any]]:
+        assert source.after is not None
+        found = self.read(attrs.evolve(source, after=None))
+        known = self.known(mark)
+        fresh = found.rows[known if known <= len(found.rows) else 0 :]
+        return bounded(RowsFrame(found.types, fresh), source.after, str(source)), {"rows": len(found.rows)}
+
+
+@zoo.defect
+class TakesLargerForGrown(_Tailed):
+    """What was read is taken to be as it was if there is no less now: a row that was changed since is passed over."""
+
+    def known(self, mark: Any) -> int:
+        rows = mark.get("rows", 0) if isinstance(mark, dict) else 0
+        return rows if isinstance(rows, int) else 0
+
+
+@zoo.defect
+class TrustsItsMarks(_Tailed):
+    """Reads from the start, and fails for marks that it did not make."""
+
+    def known(self, mark: Any) -> int:
+        return 0 * int(mark["rows"]) if mark is not None else 0
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------

@@ -72,6 +72,15 @@ class FileFormat:
         """As :meth:`load_chunks`; rows that ``bound`` does not mean may be passed over unread."""
         yield from self.load_chunks(file, rows, name=name, columns=columns)
 
+    def lead(self, file: BinaryIO, *, name: str) -> bytes | None:  # noqa: ARG002
+        """What has to stand before rows that were appended to ``file``, so that they can be read without those before.
+
+        ``None`` if they cannot, by this format, with these options or in this file: each row must mean the same
+        whichever rows stand before it, but for the types of its columns, see :meth:`rules`. Such an object ends in a
+        whole row if its last byte ends a line, and it could be read.
+        """
+        return None
+
     def dump(self, tables: Iterator[pa.Table], schema: pa.Schema, file: BinaryIO) -> None:
         """Write tables of one schema as one object."""
         raise NotImplementedError

@@ -175,6 +175,12 @@ class CsvFormat(FileFormat):
 
         return rechunked(tables(self, file, name=name, columns=columns, streaming=True), rows)
 
+    def lead(self, file: BinaryIO, *, name: str) -> bytes | None:
+        """The line with the names, of a plain file in UTF-8."""
+        from odibi_pandas.formats.csv_tail import lead
+
+        return lead(self, file, name)
+
     def rules(self) -> Rules | None:
         """How values are written."""
         from odibi_pandas.inference import DATES_ONLY, MARKERS, Rules

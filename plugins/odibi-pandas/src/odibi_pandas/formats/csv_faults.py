@@ -138,7 +138,8 @@ def _rows(format_: CsvFormat, file: BinaryIO, encoding: str, name: str) -> Itera
 
 
 def _may_be_open(held: list[str], quote: str | None) -> bool:
-    return quote is not None and (len(held) > 1 or bool(held and held[0].count(quote) % 2))
+    # Quotes inside a field that does not begin with one have no meaning, so their number tells nothing.
+    return quote is not None and (len(held) > 1 or bool(held and quote in held[0]))
 
 
 def _unclosed(line: int) -> Fault:

@@ -155,15 +155,15 @@ class _Reading:
             last = batch if batch.num_rows else last
             begin = seen
             seen += batch.num_rows
-            table = batch
+            table = batch.select(wanted)
             if self._format.max_rows is not None and seen > self._format.max_rows:
-                table = batch.slice(0, self._format.max_rows - begin)
+                table = table.slice(0, self._format.max_rows - begin)
             if seen > skip:
                 yield self._finished(table.slice(max(skip - begin, 0)), typed, max(begin, skip))
             if self._format.max_rows is not None and seen >= self._format.max_rows:
                 self._report()
                 return
-        if watched.nul or watched.quotes % 2 or _ends_in_line_end(last):
+        if watched.nul or watched.quotes % 2 or _ends_in_line_end(last, head.names[-1]):
             self._explain(ragged=False)
         self._report()
         if self._format.on_bad_lines == "collect" and self._bad:
@@ -181,6 +181,9 @@ class _Reading:
 
         format_ = self._format
         text = {column: pa.string() for column in wanted}
+        if format_.quotechar is not None:
+            # A quote that is never closed shows at the end of this column alone, so it comes along, as it is.
+            text.setdefault(head.names[-1], pa.binary())
         lenient = format_.on_bad_lines != "error"
         options: dict[str, Any] = {
             "read_options": csv.ReadOptions(column_names=list(head.names), block_size=block, use_threads=not streaming),
@@ -195,7 +198,7 @@ class _Reading:
             ),
             "convert_options": csv.ConvertOptions(
                 column_types=text,
-                include_columns=wanted,
+                include_columns=list(text),
                 null_values=["", *(format_.null_values or ())],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
@@ -324,12 +327,12 @@ class _Rejoined(io.RawIOBase):
         return self._rest.read(size)
 
 
-def _ends_in_line_end(table: pa.Table | None) -> bool:
-    """Whether the very last text ends in a line end, which the last row's own is never part of."""
-    if table is None or not table.num_columns:
+def _ends_in_line_end(table: pa.Table | None, column: str) -> bool:
+    """Whether the very last text of the file ends in a line end, which the last row's own is never part of."""
+    if table is None or column not in table.column_names:
         return False
-    last = table.column(table.num_columns - 1)[-1].as_py()
-    return isinstance(last, str) and last.endswith(("\n", "\r"))
+    last = table.column(column)[-1].as_py()
+    return last is not None and last[-1:] in ("\n", "\r", b"\n", b"\r")
 
 
 def _generic(name: str, error: Exception) -> DataError:

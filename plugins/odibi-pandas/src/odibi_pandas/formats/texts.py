@@ -59,6 +59,12 @@ class _Kept(io.RawIOBase):
         return self._file.write(data)
 
 
+def is_compressed(file: BinaryIO) -> bool:
+    """Whether :class:`RawText` would take a compression off."""
+    file.seek(0)
+    return file.read(4).startswith(tuple(_MAGIC))
+
+
 class RawText:
     """The bytes of a text, without its compression and its byte order mark; both are found by themselves.
 
