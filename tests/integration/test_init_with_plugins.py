@@ -40,7 +40,8 @@ def runs_twice(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     """Validate and run what is here, twice; the rows of the summary."""
     assert said(capsys, 0, "validate").startswith("ok: ")
     said(capsys, 0, "run")
-    summary = json.loads(said(capsys, 0, "run", "--json").splitlines()[-1])
+    assert main(["run", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["ok"]
     return [node for run in summary["runs"] for node in run["nodes"]]
 

@@ -285,17 +285,19 @@ def test_the_command_runs_the_same_again(tmp_path: Path, told: Told, host: Host)
 
 
 def test_usage_is_looked_at_if_an_observer_asks(project: Make, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = iter([100, 300, 200])
-    seen = threading.Event()
+    looks = iter([300, 200, 50])
+    begun, seen = threading.Event(), threading.Event()
 
     def resident() -> int:
+        if not begun.is_set():
+            return 100
         found = next(looks, None)
         if found is None:
             seen.set()
-            return 50
-        return found
+        return found or 50
 
     def burn() -> int:
+        begun.set()
         assert seen.wait(PATIENCE)
         begin = time.thread_time()
         while time.thread_time() - begin < 0.02:
@@ -430,6 +432,7 @@ def test_how_rules_fared_is_told_also_when_they_fail_the_node(project: Make, tol
     assert isinstance(result.outcomes["checked"].error, ValidationFailed)
     events = finished(told)
     (step,) = [event for event in events if isinstance(event, StepFinished) and event.step == "validate"]
+    assert step.failed
     kept, broken = step.detail["results"]
     assert (kept["rule"], kept["passed"]) == ("no_nulls(id)", True)
     assert (broken["rule"], broken["passed"], broken["failing"]) == ("late", False, 1)

@@ -128,6 +128,7 @@ class StepFinished(NodeEvent):
         rows: in the current frame afterwards; ``None`` where the engine does not know.
         detail: what a reader may want to know: the rendered SQL, the target, the rules checked.
         schema: the columns of the current frame afterwards; empty if there is none.
+        failed: whether the node failed in it; told of rules that are broken, so that it shows how all of them fared.
     """
 
     step: str
@@ -136,6 +137,7 @@ class StepFinished(NodeEvent):
     rows: int | None = None
     detail: Mapping[str, Any] = attrs.field(factory=dict)
     schema: Sequence[Column] = ()
+    failed: bool = False
 
 
 @attrs.define

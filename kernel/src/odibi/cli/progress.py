@@ -60,7 +60,7 @@ class Progress:
             elif isinstance(event, NodeStarted):
                 step = self._part(event.node, 0)
                 self._running[event.node] = Running(event.node, event.monotonic, step, event.attempt)
-            elif isinstance(event, StepFinished) and event.node in self._running:
+            elif isinstance(event, StepFinished) and event.node in self._running and not event.failed:
                 parts = [part for part, _ in _parts(self._nodes[event.node])]
                 done = (event.step, event.position)
                 step = self._part(event.node, parts.index(done) + 1 if done in parts else 0)

@@ -523,7 +523,7 @@ class NodeBody:
         except ValidationFailed as failed:
             rules = [each["rule"] for each in failed.results if not each["passed"]]
             detail = {"rules": rules, "results": failed.results}
-            self._tell(task, "validate", 0, begin, engine, frame, detail)
+            self._tell(task, "validate", 0, begin, engine, frame, detail, failed=True)
             if self._samples is not None:
                 self._samples.take(task, "result", frame, engine, self._engine)
             raise
@@ -603,6 +603,8 @@ class NodeBody:
         engine: Engine,
         frame: Any,
         detail: Mapping[str, Any],
+        *,
+        failed: bool = False,
     ) -> None:
         queue = task.queue
         if queue.emit is None:
@@ -612,7 +614,9 @@ class NodeBody:
         rows, schema = (None, ()) if info is None else (info.rows, info.schema)
         wall, seconds = queue.wall_offset + now / 1e9, (now - begin) / 1e9
         queue.emit(
-            StepFinished(self._run_id, now, wall, self._node.name, step, position, seconds, rows, detail, schema)
+            StepFinished(
+                self._run_id, now, wall, self._node.name, step, position, seconds, rows, detail, schema, failed
+            )
         )
 
 

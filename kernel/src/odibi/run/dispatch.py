@@ -154,17 +154,19 @@ class Dispatch:
 
     def finish(self) -> None:
         """Let all catch up, and close them; one that hangs is left behind."""
-        for listener in self._listeners:
+        awaited = [listener for listener in self._listeners if listener.awaited]
+        others = [listener for listener in self._listeners if not listener.awaited]
+        for listener in others:
             listener.end()
-        now = time.monotonic()
-        for listener in sorted(self._listeners, key=lambda each: each.awaited):
-            deadline = now + (PATIENCE if listener.awaited else MOMENT)
-            if listener.join(max(0.0, deadline - time.monotonic())):
-                continue
-            if listener.awaited:
-                _log.warning("%s has not caught up after %g s; the run ends without it", listener.name, PATIENCE)
-            else:
+        deadline = time.monotonic() + MOMENT
+        for listener in others:
+            if not listener.join(max(0.0, deadline - time.monotonic())):
                 _leave(listener)
+        deadline = time.monotonic() + PATIENCE
+        for listener in awaited:
+            listener.end()  # one after another, as those that come later are told that it failed
+            if not listener.join(max(0.0, deadline - time.monotonic())):
+                _log.warning("%s has not caught up after %g s; the run ends without it", listener.name, PATIENCE)
 
 
 _late: set[Listener] = set()
