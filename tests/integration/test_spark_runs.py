@@ -522,9 +522,8 @@ if __name__ != "__main__":
 
     def test_a_run_says_nothing_of_its_own_on_the_terminal(tmp_path: Path) -> None:
         code, out, err = odibi_run(tmp_path, LOCAL, "run", "--target", "source")
-        started = re.compile(
-            r"\[notice +\] (starting Spark|Spark [\d.]+ is there)"
-        )  # Odibi's own words, as it takes long
+        # That Spark is started is Odibi's own word, as it takes long.
+        started = re.compile(r"\[notice +\] (starting Spark|Spark [\d.]+ is there)")
         assert (code, [line for line in err.splitlines() if not started.search(line)]) == (0, [])
         assert "p.source  succeeded  3 rows" in re.sub(r"  [\d.]+ s", "", out) or "p.source  succeeded" in out
 
