@@ -28,7 +28,7 @@ PATIENCE = 5.0
 """Seconds that the end of a run waits for the listeners of its caller, and the end of the process for all others."""
 
 HANGS = 1.0
-"""Seconds in one call after which a listener of a run that is over counts as hanging."""
+"""Seconds without an event handled after which a listener of a run that is over counts as hanging."""
 
 MOMENT = 0.25
 """Seconds that the end of a run waits for the other listeners to catch up, all of them together."""
@@ -62,7 +62,7 @@ class Listener:
         self._handle = handle
         self._close = close
         self._failures = 0
-        self._called: float | None = None
+        self._left: tuple[float, int] | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"odibi-listener-{name}", daemon=True)
         self.tell: Callable[[Event], object] = lambda _: None
@@ -82,11 +82,20 @@ class Listener:
             self._thread.join(patience)
         return not self._thread.is_alive()
 
+    def leave(self) -> None:
+        """Say that nobody waits for it any more."""
+        self._left = (time.monotonic(), len(self.queue))
+
     @property
     def hangs(self) -> bool:
-        """Whether its run is over, and it has been in one and the same call for longer than it should."""
-        called = self._called
-        return self._over.is_set() and called is not None and time.monotonic() - called > HANGS
+        """Whether nobody waits for it any more, and it has not got on for longer than it should."""
+        if self._left is None or not self._thread.is_alive():
+            return False
+        since, waiting = self._left
+        if len(self.queue) < waiting:
+            self.leave()
+            return False
+        return time.monotonic() - since > HANGS
 
     def _serve(self) -> None:
         pause = _SHORTEST
@@ -100,12 +109,10 @@ class Listener:
                 self._over.wait(pause)
                 pause = min(pause * 1.5, _LONGEST)
         if self._close is not None:
-            self._called = time.monotonic()
             try:
                 self._close()
             except Exception as error:
                 _log.warning("%s failed to close: %s: %s", self.name, type(error).__name__, error)
-        self._called = None
 
     def _drain(self) -> bool:
         queue = self.queue
@@ -115,13 +122,11 @@ class Listener:
             event = queue.popleft()
             if self._failures >= MOST_FAILURES:
                 continue
-            self._called = time.monotonic()
             try:
                 self._handle(event)
                 self._failures = 0
             except Exception as error:
                 self._failed(event, error)
-        self._called = None
         return True
 
     def _failed(self, event: Event, error: Exception) -> None:
@@ -178,6 +183,7 @@ def _leave(listener: Listener) -> None:
         # Registered as late as this, so that it runs before whatever closes the things that listeners write to.
         atexit.unregister(_at_exit)
         atexit.register(_at_exit)
+    listener.leave()
     _late.add(listener)
 
 

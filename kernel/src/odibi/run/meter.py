@@ -277,11 +277,9 @@ class MeterListener(Listener):
         if not events:
             meter.tell_if_due()
             return False
-        self._called = time.monotonic()
         try:
             meter.take(events)
             meter.tell_if_due()
         except Exception as error:
             self._failed(events[-1], error)
-        self._called = None
         return True
